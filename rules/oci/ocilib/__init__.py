@@ -1,0 +1,1 @@
+"""OCI layouts, image configs, tars and registries, with the standard library only."""

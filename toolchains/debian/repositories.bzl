@@ -1,0 +1,4 @@
+"""Debian packages for images."""
+
+def debian_repositories():
+    pass
