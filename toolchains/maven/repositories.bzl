@@ -1,6 +1,10 @@
-"""Maven artifacts."""
+"""The repository of Maven artifacts."""
 
-load(":maven.bzl", "maven_lock")
+load("//toolchains/maven:maven.bzl", "maven_repository")
 
 def maven_repositories():
-    maven_lock(name = "maven", lock = Label("//toolchains/maven:maven.lock.json"))
+    """Declares @maven, with a target for each artifact of the lock."""
+    maven_repository(
+        name = "maven",
+        lock = Label("//toolchains/maven:maven.lock.json"),
+    )
