@@ -1,10 +1,10 @@
-"""Clang + LLVM 16 and the Debian 12 sysroot."""
+"""Clang + LLVM 16, the Debian 12 sysroot that it compiles for, and GoogleTest: all from locked Debian packages."""
 
 load("//toolchains/debian:apt.bzl", "apt_tree")
-
-_WRAPPED = ["clang", "clang++", "clang-cpp", "ld.lld", "llvm-ar", "llvm-nm", "llvm-objcopy", "llvm-strip", "llvm-profdata", "llvm-dwp", "llvm-readelf"]
+load(":llvm_toolchain.bzl", "llvm_toolchain")
 
 def llvm_repositories():
+    """Declares @llvm16 (the compiler's packages), @llvm16_toolchain, @debian12_sysroot and @googletest."""
     apt_tree(
         name = "debian12_sysroot",
         build_file = Label("//toolchains/llvm:sysroot.BUILD.bazel"),
@@ -16,6 +16,16 @@ def llvm_repositories():
         build_file = Label("//toolchains/llvm:llvm16.BUILD.bazel"),
         lock = Label("//toolchains/debian:llvm16.lock.json"),
         suites = Label("//toolchains/debian:suites.txt"),
-        wrapped = _WRAPPED,
-        wrapper = Label("//toolchains/llvm:wrapper.sh"),
+    )
+    llvm_toolchain(
+        name = "llvm16_toolchain",
+        build_file = Label("//toolchains/llvm:llvm16_toolchain.BUILD.bazel"),
+        launcher = Label("//toolchains/llvm:launcher.c"),
+        llvm = "@llvm16//:BUILD.bazel",
+    )
+    apt_tree(
+        name = "googletest",
+        build_file = Label("//toolchains/llvm:googletest.BUILD.bazel"),
+        lock = Label("//toolchains/debian:googletest.lock.json"),
+        suites = Label("//toolchains/debian:suites.txt"),
     )
