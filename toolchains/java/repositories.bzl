@@ -1,11 +1,26 @@
-"""JDK 17 of Debian 12."""
+"""JDK 17: Debian 12's."""
 
-load("//toolchains/debian:apt.bzl", "apt_tree")
+load("//toolchains/debian:packages.bzl", "debian_tree")
+
+_HOME = "usr/lib/jvm/java-17-openjdk-amd64/"
 
 def java_repositories():
-    apt_tree(
+    """Declares remotejdk17_linux; remotejdk17.BUILD.bazel says what is in it."""
+    debian_tree(
         name = "remotejdk17_linux",
         build_file = Label("//toolchains/java:remotejdk17.BUILD.bazel"),
-        lock = Label("//toolchains/debian:jdk17.lock.json"),
-        suites = Label("//toolchains/debian:suites.txt"),
+        # Of use only to jlink, and larger than all the rest.
+        exclude = [
+            _HOME + "jmods",
+            "usr/lib/debug",
+            "usr/share",
+        ],
+        # Debian's JDK takes these from the system. It looks in its own folder first (RPATH $ORIGIN/../lib), so the bytes of a jar do not
+        # depend on the machine's zlib, and only the C library is the machine's.
+        links = {
+            _HOME + "lib/libgcc_s.so.1": "../../../../../lib/x86_64-linux-gnu/libgcc_s.so.1",
+            _HOME + "lib/libstdc++.so.6": "../../../x86_64-linux-gnu/libstdc++.so.6",
+            _HOME + "lib/libz.so.1": "../../../../../lib/x86_64-linux-gnu/libz.so.1",
+        },
+        locks = [Label("//toolchains/debian:jdk17.lock.json")],
     )

@@ -1,21 +1,19 @@
 """Clang + LLVM 16, the Debian 12 sysroot that it compiles for, and GoogleTest: all from locked Debian packages."""
 
-load("//toolchains/debian:apt.bzl", "apt_tree")
+load("//toolchains/debian:packages.bzl", "debian_tree")
 load(":llvm_toolchain.bzl", "llvm_toolchain")
 
 def llvm_repositories():
     """Declares @llvm16 (the compiler's packages), @llvm16_toolchain, @debian12_sysroot and @googletest."""
-    apt_tree(
+    debian_tree(
         name = "debian12_sysroot",
         build_file = Label("//toolchains/llvm:sysroot.BUILD.bazel"),
-        lock = Label("//toolchains/debian:sysroot.lock.json"),
-        suites = Label("//toolchains/debian:suites.txt"),
+        locks = [Label("//toolchains/debian:sysroot.lock.json")],
     )
-    apt_tree(
+    debian_tree(
         name = "llvm16",
         build_file = Label("//toolchains/llvm:llvm16.BUILD.bazel"),
-        lock = Label("//toolchains/debian:llvm16.lock.json"),
-        suites = Label("//toolchains/debian:suites.txt"),
+        locks = [Label("//toolchains/debian:llvm16.lock.json")],
     )
     llvm_toolchain(
         name = "llvm16_toolchain",
@@ -23,9 +21,8 @@ def llvm_repositories():
         launcher = Label("//toolchains/llvm:launcher.c"),
         llvm = "@llvm16//:BUILD.bazel",
     )
-    apt_tree(
+    debian_tree(
         name = "googletest",
         build_file = Label("//toolchains/llvm:googletest.BUILD.bazel"),
-        lock = Label("//toolchains/debian:googletest.lock.json"),
-        suites = Label("//toolchains/debian:suites.txt"),
+        locks = [Label("//toolchains/debian:googletest.lock.json")],
     )
