@@ -111,17 +111,22 @@ class Lock:
         try:
             data = json.loads(text)
             if data["version"] != _FORMAT:
-                raise LockError(f"{name}: expected a lock of version {_FORMAT}, found version {data['version']}; update it with this commit's tool")
+                raise LockError(
+                    f"{name}: expected a lock of version {_FORMAT}, found version {data['version']}; update it with this commit's tool"
+                )
             sources = tuple(Source(suite, **source) for suite, source in data["sources"].items())
             packages = tuple(Package(**package) for package in data["packages"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LockError(f"{name}: this is no lock of Debian packages ({type(error).__name__}: {error}); delete it and make it again with `update`") from error
+            raise LockError(
+                f"{name}: this is no lock of Debian packages ({type(error).__name__}: {error}); delete it and make it again with `update`"
+            ) from error
         return Lock(sources, packages)
 
     def text(self) -> str:
         """The lock as it is committed: one package a line, so that a diff names what changed."""
         sources = {
-            source.suite: {"archive": source.archive, "snapshot": source.snapshot} for source in sorted(self.sources, key=lambda source: source.suite)
+            source.suite: {"archive": source.archive, "snapshot": source.snapshot}
+            for source in sorted(self.sources, key=lambda source: source.suite)
         }
         lines = [json.dumps(dataclasses.asdict(package)) for package in sorted(self.packages)]
         return f'{{\n"version": {_FORMAT},\n"sources": {json.dumps(sources)},\n"packages": [\n' + ",\n".join(lines) + "\n]\n}\n"
@@ -274,7 +279,9 @@ class Apt:
         packages = parse_uris(printed, self.mirrors)
         missing = set(manifest.packages) - {package.name for package in packages}
         if missing:
-            raise LockError(f"apt names no file for {', '.join(sorted(missing))}; is one of them virtual? Name the package that provides it")
+            raise LockError(
+                f"apt names no file for {', '.join(sorted(missing))}; is one of them virtual? Name the package that provides it"
+            )
         return packages
 
     def sources(self) -> tuple[Source, ...]:
@@ -324,7 +331,8 @@ def update(directory: pathlib.Path, sets: Sequence[str], channel: str) -> list[s
     lines = []
     locks = {path.name.removesuffix(_LOCK): Lock.parse(path.read_text(), path.name) for path in sorted(directory.glob(f"*{_LOCK}"))}
     changed_sets = []
-    with _Apts() as apts:
+    with tempfile.TemporaryDirectory() as state:
+        apts = _Apts(state)
         for name in sets:
             manifest = _manifest(directory, name)
             security = [f"{manifest.suite}-security"] if channel == "security" else []
@@ -344,7 +352,9 @@ def update(directory: pathlib.Path, sets: Sequence[str], channel: str) -> list[s
             lines += [f"  {line}" for line in changed]
     contradictions = conflicts(locks)
     if contradictions:
-        raise LockError(f"the locks would contradict each other, so none was changed: {'; '.join(contradictions)}. Update these sets together")
+        raise LockError(
+            f"the locks would contradict each other, so none was changed: {'; '.join(contradictions)}. Update these sets together"
+        )
     for name in changed_sets:
         _replace(directory / f"{name}{_LOCK}", locks[name].text())
     return lines
@@ -354,7 +364,8 @@ def report(directory: pathlib.Path, sets: Sequence[str]) -> list[str]:
     """Returns one line for every locked package of SETS that has a newer version, and one that sums up."""
     lines = []
     checked = 0
-    with _Apts() as apts:
+    with tempfile.TemporaryDirectory() as state:
+        apts = _Apts(state)
         for name in sets:
             manifest = _manifest(directory, name)
             lock_path = directory / f"{name}{_LOCK}"
@@ -371,20 +382,16 @@ def report(directory: pathlib.Path, sets: Sequence[str]) -> list[str]:
 
 
 class _Apts:
-    """One apt state for every combination of architecture and suites, since its indexes are large; gone at the end."""
+    """One apt state for every combination of architecture and suites, since its indexes are large."""
 
-    def __enter__(self) -> _Apts:
-        self._directory = tempfile.TemporaryDirectory()
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
         self._apts: dict[tuple[str, ...], Apt] = {}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._directory.cleanup()
 
     def get(self, architecture: str, suites: Sequence[str]) -> Apt:
         key = (architecture, *suites)
         if key not in self._apts:
-            self._apts[key] = Apt(pathlib.Path(self._directory.name, "-".join(key)), architecture, suites)
+            self._apts[key] = Apt(pathlib.Path(self._directory, "-".join(key)), architecture, suites)
         return self._apts[key]
 
 
@@ -420,7 +427,9 @@ def main(argv: Sequence[str]) -> None:
     sets = list(argv[2:]) or known
     unknown = sorted(set(sets) - set(known))
     if unknown or not known:
-        raise app.UsageError(f"no manifest {', '.join(f'{name}.yaml' for name in unknown)} in {directory}; sets: {', '.join(known) or 'none'}")
+        raise app.UsageError(
+            f"no manifest {', '.join(f'{name}.yaml' for name in unknown)} in {directory}; sets: {', '.join(known) or 'none'}"
+        )
     try:
         lines = update(directory, sets, _CHANNEL.value) if argv[1] == "update" else report(directory, sets)
     except (LockError, OSError) as error:

@@ -1,0 +1,67 @@
+"""Layers out of Debian packages."""
+
+load("@rules_oci//oci:python_action.bzl", "PYTHON_ACTION_ATTRS", "python_action")
+
+def _deb_layer_impl(ctx):
+    layer = ctx.actions.declare_file(ctx.label.name)
+    libraries = ctx.files._libraries
+    folders = {library.dirname: None for library in libraries}.keys()
+    arguments = ctx.actions.args()
+    arguments.add("--deb", ctx.file.deb)
+    arguments.add("--output", layer)
+    arguments.add("--linker", ctx.file._linker)
+    arguments.add_joined("--library_path", folders, join_with = ":")
+    arguments.add("--xz", ctx.file._xz)
+    arguments.add("--zstd", ctx.file._zstd)
+    python_action(
+        ctx,
+        main = ctx.file._main,
+        arguments = [arguments],
+        inputs = [ctx.file.deb, ctx.file._linker, ctx.file._xz, ctx.file._zstd] + libraries,
+        mnemonic = "DebLayer",
+        outputs = [layer],
+        progress_message = "Layer of a Debian package %{output}",
+    )
+    return [DefaultInfo(files = depset([layer]))]
+
+deb_layer = rule(
+    implementation = _deb_layer_impl,
+    doc = """The layer of a Debian package, an uncompressed tar that is named like the target.
+
+It is the package's data tar, byte for byte (owners, modes, times, links), and behind it what distroless has, too:
+`var/lib/dpkg/status.d/<package>` (the control file) and `<package>.md5sums`, from which vulnerability scanners read name and version.
+No maintainer script runs.
+
+Fails if the file is no Debian package, is damaged, or its data tar has what must not be in a layer (absolute or `..` paths).
+""",
+    attrs = {
+        "deb": attr.label(
+            allow_single_file = [".deb"],
+            doc = "The package: `@debian12//:<package>.deb`.",
+            mandatory = True,
+        ),
+        "_libraries": attr.label(
+            cfg = "exec",
+            default = "@debian12_tools//:libraries",
+        ),
+        "_linker": attr.label(
+            allow_single_file = True,
+            cfg = "exec",
+            default = "@debian12_tools//:lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+        ),
+        "_main": attr.label(
+            allow_single_file = True,
+            default = ":deb_layer.py",
+        ),
+        "_xz": attr.label(
+            allow_single_file = True,
+            cfg = "exec",
+            default = "@debian12_tools//:usr/bin/xz",
+        ),
+        "_zstd": attr.label(
+            allow_single_file = True,
+            cfg = "exec",
+            default = "@debian12_tools//:usr/bin/zstd",
+        ),
+    } | PYTHON_ACTION_ATTRS,
+)
