@@ -1,0 +1,44 @@
+"""Serves the task builder over HTTP.
+
+Exit codes: 0 after SIGTERM or SIGINT, 1 if the service cannot start.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import waitress
+from absl import app, flags, logging
+
+_PORT = flags.DEFINE_integer("port", 5000, "TCP port on all interfaces; 0 takes any free one.", lower_bound=0, upper_bound=65535)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    # waitress ends its loop on SystemExit, and waits for requests that are being served.
+    sys.exit(0)
+
+
+def main(argv: list[str]) -> None:
+    """Loads TensorFlow, then listens."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument: {argv[1]}")
+    # First of all: as process 1 of a container, this one gets no signal that it has no handler for.
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    # The import takes seconds.
+    from shuffler.services.taskbuilder import server, tensorflow_check
+
+    try:
+        version = tensorflow_check.execute_graph()
+        wsgi = waitress.create_server(server.create_app(version), host="0.0.0.0", port=_PORT.value)
+    except (tensorflow_check.TensorFlowError, OSError) as e:
+        logging.error("cannot start: %s", e)
+        sys.exit(1)
+    logging.info("TensorFlow %s; listening on port %s", version, wsgi.effective_port)
+    wsgi.run()
+
+
+if __name__ == "__main__":
+    app.run(main)
