@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# build_images.sh [--check | --update] [bazel build options...]: builds the seven service images and prints their hashes.
+#
+#   --check   also compares with releases/current.json: exit code 1 if they differ
+#   --update  also rewrites releases/current.json
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+mode=()
+if [[ ${1:-} == --check || ${1:-} == --update ]]; then
+    mode=("$1")
+    shift
+fi
+services=(task_assignment task_management collector task_scheduler aggregator model_updater task_builder)
+target() { printf '//shuffler/services/%s:%s_image' "${1//_/}" "$1"; }
+quiet=(--noshow_progress --ui_event_filters=-info,-stdout)
+if [[ -t 2 ]]; then quiet=(); fi
+
+# Inputs and analysis first, all at once: what is fetched is fetched in parallel, and is no image's build time.
+bazel build "${quiet[@]}" "$@" --nobuild -- $(for s in "${services[@]}"; do target "$s"; echo; done) //tools/release:expected_hashes
+seconds=()
+for s in "${services[@]}"; do
+    start=${EPOCHREALTIME/./}
+    bazel build "${quiet[@]}" "$@" -- "$(target "$s")"
+    took=$(((${EPOCHREALTIME/./} - start) / 100000))
+    seconds+=("--seconds=$s=$((took / 10)).$((took % 10))")
+done
+exec bazel run "${quiet[@]}" "$@" //tools/release:expected_hashes -- "${mode[@]}" "${seconds[@]}"

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# run_all_tests.sh: every test of the repository, from lint to the comparison build. Runs in the build environment:
+#
+#   ./scripts/docker/docker_run.sh "./scripts/run_all_tests.sh"
+#
+# Prints a line for each step and each Bazel test, the output of what failed, and at the end `N passed, N failed`.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0 failed=0
+
+count() { # name, whether it passed, seconds
+    if [[ $2 == 0 ]]; then
+        passed=$((passed + 1))
+        printf 'PASSED  %s (%d s)\n' "$1" "$3"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s (%d s)\n' "$1" "$3"
+    fi
+}
+
+step() { # name, command...: one test
+    local name=$1 start=$SECONDS code=0
+    shift
+    "$@" >"$log" 2>&1 || code=$?
+    if ((code)); then cat "$log"; fi
+    count "$name" "$code" $((SECONDS - start))
+}
+
+bazel_tests() { # name, folder: one test for each test target
+    local start=$SECONDS code=0 line before=$failed
+    (cd "$2" && bazel test --noshow_progress --ui_event_filters=-info --keep_going //...) >"$log" 2>&1 || code=$?
+    while read -r line; do
+        case $line in
+        //*' PASSED in '* | //*' (cached) PASSED in '*)
+            passed=$((passed + 1))
+            printf '%s: %s\n' "$1" "$line"
+            ;;
+        //*' FAILED '* | //*' TIMEOUT '* | //*' NO STATUS' | //*' FLAKY'*)
+            failed=$((failed + 1))
+            printf '%s: %s\n' "$1" "$line"
+            ;;
+        esac
+    done < <(sed -E 's/ +/ /g' "$log")
+    if ((code)); then
+        cat "$log"
+        # A build that fails before any test has no line of its own.
+        if ((failed == before)); then count "$1: bazel test" "$code" $((SECONDS - start)); fi
+    fi
+    printf '%s: bazel test took %d s\n' "$1" $((SECONDS - start))
+}
+
+step 'build //...' bazel build --noshow_progress --ui_event_filters=-info --keep_going //...
+step 'lint' bazel run --noshow_progress --ui_event_filters=-info //tools/dev:lint
+bazel_tests 'workspace' .
+for module in rules/oci rules/spring rules/python; do
+    bazel_tests "$module" "$module"
+    (cd "$module" && bazel shutdown)
+done
+step 'expected hashes' ./scripts/build_images.sh --check
+step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity
+step 'comparison build and canary' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:comparison
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))

@@ -1,0 +1,122 @@
+"""The proofs can fail: each finding is made to happen on a small example."""
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from tools import errors
+from tools.proof import bazel, checkout, comparison, hermeticity
+
+GRAPH = {
+    "pathFragments": [
+        {"id": 1, "label": "external"},
+        {"id": 2, "label": "llvm16", "parentId": 1},
+        {"id": 3, "label": "clang", "parentId": 2},
+        {"id": 4, "label": "out.o"},
+    ],
+    "artifacts": [{"id": 1, "pathFragmentId": 3}, {"id": 2, "pathFragmentId": 4}],
+    "targets": [{"id": 1, "label": "//native:a"}],
+    "depSetOfFiles": [{"id": 2, "transitiveDepSetIds": [1]}, {"id": 1, "directArtifactIds": [1]}],
+    "actions": [
+        {
+            "mnemonic": "CppCompile",
+            "targetId": 1,
+            "arguments": ["external/llvm16/clang", "-c"],
+            "paramFiles": [{"arguments": ["-O2"]}],
+            "outputIds": [2],
+            "inputDepSetIds": [2],
+        }
+    ],
+}
+
+
+def action(*arguments: str, mnemonic: str = "CppCompile", inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ("o",)) -> bazel.Action:
+    return bazel.Action(mnemonic, "//a:b", arguments, outputs, inputs)
+
+
+def test_the_action_graph_of_aquery_is_read() -> None:
+    assert bazel.parse_action_graph(GRAPH) == [
+        bazel.Action("CppCompile", "//native:a", ("external/llvm16/clang", "-c", "-O2"), ("out.o",), ("external/llvm16",))
+    ]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["/usr/bin/gcc", "--sysroot=/usr/lib/gcc", "-I/usr/include", "/bin/sh", "-Djdk=/usr/lib/jvm/java-25", "PATH:/usr/local/bin/python3"],
+)
+def test_a_tool_of_the_machine_in_a_command_line_is_found(argument: str) -> None:
+    argument = argument.replace("-I/", "-I=/")
+    assert hermeticity.findings([action("external/llvm16/clang", argument)])
+
+
+@pytest.mark.parametrize("repository", ["external/local_config_cc", "external/rules_java~~toolchains~local_jdk", "/usr/lib"])
+def test_an_input_of_the_machine_is_found(repository: str) -> None:
+    assert hermeticity.findings([action("external/x/clang", inputs=(repository,))])
+
+
+def test_paths_of_inputs_that_only_look_like_the_machine_are_fine() -> None:
+    fine = [
+        action("external/remotejdk17_linux/usr/lib/jvm/java-17/bin/java", "external/llvm16/usr/lib/llvm-16/bin/clang", inputs=("external/llvm16",)),
+        action("external/python3_10/bin/python3.10", "/usr/bin/java", mnemonic="LayerTar"),
+    ]
+    assert hermeticity.findings(fine) == []
+
+
+def test_a_packer_that_is_run_by_the_machines_python_is_found() -> None:
+    assert hermeticity.findings([action("/usr/bin/python3", "x", mnemonic="LayerTar")])
+
+
+def entry(path: str, hit: bool) -> dict[str, object]:
+    return {"listedOutputs": [path], "cacheHit": hit}
+
+
+def test_a_cache_hit_and_an_action_that_did_not_run_are_found() -> None:
+    actions = [action("x", outputs=("ran",)), action("x", outputs=("hit",)), action("x", outputs=("absent",)), action(mnemonic="FileWrite")]
+    lines = comparison.not_executed(actions, [entry("ran", False), entry("hit", True)])
+    assert lines == ["CppCompile of //a:b did not run (absent)", "CppCompile of //a:b was a cache hit"]
+
+
+def test_the_execution_log_is_a_row_of_json_objects() -> None:
+    text = json.dumps({"a": 1}, indent=2) + json.dumps({"b": "}{"}) + "\n"
+    assert list(comparison.log_entries(text)) == [{"a": 1}, {"b": "}{"}]
+
+
+def test_different_hashes_are_named() -> None:
+    assert comparison.different({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "x", "d": "4"}) == ["b", "c", "d"]
+
+
+def test_the_canary_changes_one_byte_of_a_string(tmp_path: pathlib.Path) -> None:
+    source = tmp_path / "A.java"
+    source.write_text('package a;\n@Value("name")\n// "comment"\nclass A { String s = "xyz"; }\n')
+    comparison.flip_byte(source)
+    assert source.read_text() == 'package a;\n@Value("name")\n// "comment"\nclass A { String s = "yyz"; }\n'
+
+
+def test_a_canary_without_a_place_to_sit_cannot_check(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "A.java").write_text("class A {}\n")
+    for name in ("A.java", "B.java"):
+        with pytest.raises(errors.CheckError, match="canary needs"):
+            comparison.flip_byte(tmp_path / name)
+
+
+def test_a_copy_has_what_git_would_commit_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    subprocess.run(["git", "init", "--quiet", str(first)], check=True)
+    (first / ".gitignore").write_text("ignored\n")
+    (first / "ignored").write_text("x")
+    (first / "sub").mkdir()
+    (first / "sub" / "run").write_text("#!")
+    (first / "sub" / "run").chmod(0o755)
+    (first / "link").symlink_to("sub/run")
+    checkout.copy(first, tmp_path / "second")
+    assert sorted(str(p.relative_to(tmp_path / "second")) for p in (tmp_path / "second").rglob("*")) == [".gitignore", "link", "sub", "sub/run"]
+    assert (tmp_path / "second" / "sub" / "run").stat().st_mode & 0o111
+    assert (tmp_path / "second" / "link").is_symlink()
+
+
+def test_no_checkout_cannot_be_copied(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(errors.CheckError, match="expected a git checkout"):
+        checkout.copy(tmp_path, tmp_path / "second")
