@@ -13,6 +13,7 @@ def _deb_layer_impl(ctx):
     arguments.add_joined("--library_path", folders, join_with = ":")
     arguments.add("--xz", ctx.file._xz)
     arguments.add("--zstd", ctx.file._zstd)
+    arguments.add_all(ctx.attr.only, before_each = "--only")
     python_action(
         ctx,
         main = ctx.file._main,
@@ -39,6 +40,10 @@ Fails if the file is no Debian package, is damaged, or its data tar has what mus
             allow_single_file = [".deb"],
             doc = "The package: `@debian12//:<package>.deb`.",
             mandatory = True,
+        ),
+        "only": attr.string_list(
+            doc = "Paths in the package, without a slash at either end: the layer has just these, what is below them and their folders, " +
+                  "and no status, since this is no installed package. An error if one is not there.",
         ),
         "_libraries": attr.label(
             cfg = "exec",

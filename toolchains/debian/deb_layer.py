@@ -71,23 +71,22 @@ class Decompressors:
     def _run(self, compression: str, deb: BinaryIO, member: Member, target: BinaryIO, name: str) -> None:
         target.flush()
         # No environment: XZ_OPT and ZSTD_* would be options.
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [*self._command, self._programs[compression], "-dcq"],
             stdin=subprocess.PIPE,
             stdout=target,
             stderr=subprocess.PIPE,
             env={},
-        )
-        complaints: list[bytes] = []
-        reader = threading.Thread(target=lambda: complaints.append(process.stderr.read() if process.stderr else b""))
-        reader.start()
-        # A decompressor that gives up says why; the broken pipe only follows from it.
-        with contextlib.suppress(BrokenPipeError):
-            assert process.stdin is not None
-            with process.stdin:
+        ) as process:
+            assert process.stdin and process.stderr
+            complaints: list[bytes] = []
+            reader = threading.Thread(target=lambda stderr: complaints.append(stderr.read()), args=[process.stderr])
+            reader.start()
+            # A decompressor that gives up says why; the broken pipe only follows from it.
+            with contextlib.suppress(BrokenPipeError), process.stdin:
                 _copy(deb, process.stdin, member.size, name)
-        reader.join()
-        if process.wait():
+            reader.join()
+        if process.returncode:
             said = b"".join(complaints).decode(errors="replace").strip().splitlines()
             raise DebError(f"{name}: {member.name}: {said[-1] if said else f'the decompressor ended with {process.returncode}'}")
         target.seek(0, os.SEEK_END)
@@ -186,11 +185,52 @@ def read_control(control: BinaryIO, name: str) -> tuple[str, bytes, bytes]:
     raise DebError(f"{name}: control.tar has no control file that names the package")
 
 
-def make_layer(deb: BinaryIO, target: BinaryIO, decompressors: Decompressors, name: str) -> None:
-    """Writes the layer of the package DEB to TARGET, a new file; NAME is for messages.
+def keep_only(paths: list[str], layer: BinaryIO, name: str) -> None:
+    """Takes out of the tar LAYER, in place, all but PATHS, what is below them, and the folders that they are in; NAME is for messages.
 
     Raises:
-        DebError: DEB is no Debian package, or damaged.
+        DebError: one of PATHS is not there.
+    """
+    ranges = []
+    found = set()
+    start = 0
+    for member in tarcheck.members(layer, name):
+        end = _end(member)
+        path = member.path.removeprefix("./").rstrip("/")
+        hits = [wanted for wanted in paths if path == wanted or path.startswith(f"{wanted}/")]
+        if hits or (member.kind == "directory" and any(wanted.startswith(f"{path}/") for wanted in paths)):
+            ranges.append((start, end))
+            found.update(hits)
+        start = end
+    missing = sorted(set(paths) - found)
+    if missing:
+        raise DebError(f"{name}: the package has no {', '.join(missing)}")
+    position = 0
+    for start, end in ranges:
+        while start < end:
+            layer.seek(start)
+            data = layer.read(min(end - start, _CHUNK))
+            layer.seek(position)
+            layer.write(data)
+            start += len(data)
+            position += len(data)
+    layer.seek(position)
+    layer.truncate()
+    tarwriter.TarWriter(layer).close()
+
+
+def _end(member: tarcheck.Member) -> int:
+    return member.offset + member.size + -member.size % tarwriter.BLOCK
+
+
+def make_layer(deb: BinaryIO, target: BinaryIO, decompressors: Decompressors, only: list[str], name: str) -> None:
+    """Writes the layer of the package DEB to TARGET, a new file; NAME is for messages.
+
+    Args:
+        only: if not empty, the layer is no installed package but just these paths of it.
+
+    Raises:
+        DebError: DEB is no Debian package, or damaged, or has not what ONLY asks for.
         TarError: one of its tars is damaged, or has what must not be in a layer.
     """
     control_member, data_member = package_members(deb, name)
@@ -203,10 +243,13 @@ def make_layer(deb: BinaryIO, target: BinaryIO, decompressors: Decompressors, na
     decompressors.copy(deb, data_member, target, name)
 
     tarcheck.check_tar(target, f"{name}: data.tar")
+    if only:
+        keep_only(only, target, f"{name}: data.tar")
+        return
     end = 0
     directories = set()
     for member in tarcheck.members(target, f"{name}: data.tar"):
-        end = member.offset + member.size + -member.size % tarwriter.BLOCK
+        end = _end(member)
         if member.kind == "directory":
             directories.add(member.path.removeprefix("./").rstrip("/"))
     # On with the entries, in place of the two zero blocks.
@@ -231,11 +274,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--library_path", required=True, help="folders of their libraries, with colons between")
     parser.add_argument("--xz", required=True, help="the program xz")
     parser.add_argument("--zstd", required=True, help="the program zstd")
+    parser.add_argument("--only", action="append", default=[], help="a path to keep, with what is below it; without, all and the status")
     options = parser.parse_args(arguments)
     try:
         with open(options.deb, "rb") as deb, open(options.output, "w+b") as target:
             decompressors = Decompressors(options.linker, options.library_path, options.xz, options.zstd)
-            make_layer(deb, target, decompressors, os.path.basename(options.deb))
+            make_layer(deb, target, decompressors, options.only, os.path.basename(options.deb))
     except (Error, OSError) as error:
         sys.exit(f"deb_layer: {error}")
 

@@ -46,6 +46,7 @@ JAVA17_PACKAGES = [
 # The shared libraries that CPython 3.10 with TensorFlow loads and does not bring along.
 PYTHON_PACKAGES = [
     "libc6",
+    "zlib1g",
     "libcrypt1",
     "gcc-12-base",
     "libstdc++6",
@@ -62,15 +63,12 @@ JNI_PACKAGES = [
     "gcc-12-base",
 ]
 
-# Not layers of any image, but taken apart for some.
-_SOURCES = [
-    "ca-certificates",
-    "libc-bin",
-]
+# In no image as it is: its certificates go into trust stores.
+_TRUST_STORE_PACKAGES = ["ca-certificates"]
 
 ALL_PACKAGES = sorted({
     package: None
-    for package in STATIC_PACKAGES + JAVA17_PACKAGES + PYTHON_PACKAGES + JNI_PACKAGES + _SOURCES
+    for package in STATIC_PACKAGES + JAVA17_PACKAGES + PYTHON_PACKAGES + JNI_PACKAGES + _TRUST_STORE_PACKAGES
 })
 
 def layers(packages):

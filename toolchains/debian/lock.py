@@ -257,9 +257,8 @@ class Apt:
         for directory in ("lists/partial", "cache/archives/partial", "etc"):
             (state / directory).mkdir(parents=True)
         (state / "status").touch()
-        keyring = next((path for path in _KEYRINGS if os.path.exists(path)), None)
-        option = f"[signed-by={keyring}] " if keyring else ""
-        (state / "etc/sources.list").write_text("".join(f"deb {option}{mirror} {suite} main\n" for suite, mirror in self.mirrors.items()))
+        trust = _trust()
+        (state / "etc/sources.list").write_text("".join(f"deb {trust}{mirror} {suite} main\n" for suite, mirror in self.mirrors.items()))
         (state / "apt.conf").write_text(
             f'Dir::State "{state}"; Dir::State::lists "{state}/lists"; Dir::State::status "{state}/status"; Dir::Cache "{state}/cache";\n'
             f'Dir::Etc::sourcelist "{state}/etc/sources.list"; Dir::Etc::sourceparts "/dev/null";\n'
@@ -302,6 +301,12 @@ class Apt:
             # origin: <mirror> <suite>/<component> <architecture> Packages
             found.setdefault(name, []).append((version, origin.split()[1].split("/")[0]))
         return found
+
+
+def _trust() -> str:
+    """The option of a source that has Debian's keys, where they are not among those that apt trusts anyway."""
+    keyring = next((path for path in _KEYRINGS if os.path.exists(path)), None)
+    return f"[signed-by={keyring}] " if keyring else ""
 
 
 def is_newer(version: str, than: str) -> bool:
