@@ -63,7 +63,7 @@ def _springboot_jar_impl(ctx):
     _check_banned(ctx, jars)
     libraries = _libraries(ctx, jars)
 
-    jar = ctx.actions.declare_file(ctx.label.name + ".jar")
+    jar = ctx.outputs.jar
     arguments = ctx.actions.args()
     arguments.use_param_file("%s", use_always = True)
     arguments.set_param_file_format("multiline")
@@ -137,4 +137,6 @@ springboot_jar = rule(
             allow_single_file = True,
         ),
     } | PYTHON_ACTION_ATTRS,
+    # So that <name>.jar is a label, too, as upstream's is.
+    outputs = {"jar": "%{name}.jar"},
 )

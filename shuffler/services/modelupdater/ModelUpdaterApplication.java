@@ -1,0 +1,12 @@
+package com.google.ondevicepersonalization.federatedcompute.shuffler.modelupdater;
+
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
+import org.springframework.boot.autoconfigure.SpringBootApplication;
+
+/** Applies aggregates to models, in a TEE. */
+@SpringBootApplication
+public class ModelUpdaterApplication {
+    public static void main(String[] arguments) {
+        ServiceApplication.run(ModelUpdaterApplication.class, "Model Updater", 8082, arguments);
+    }
+}
