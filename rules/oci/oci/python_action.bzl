@@ -12,6 +12,8 @@ Usage:
 The script may import ocilib, and the standard library of the toolchain; nothing of the machine.
 """
 
+load("//oci/private:exec_python.bzl", "ExecPythonInfo")
+
 PYTHON_ACTION_ATTRS = {
     "_exec_python": attr.label(
         default = Label("//oci/private:exec_python"),
@@ -34,25 +36,24 @@ def python_action(ctx, main, arguments, inputs, outputs, **kwargs):
     Args:
         ctx: the context of a rule that has PYTHON_ACTION_ATTRS.
         main: File, the script.
-        arguments: list of strings or Args.
+        arguments: list of strings or Args. An Args may use a param file, with the format "@%s", if it is the only element.
         inputs: depset or list of Files, without the interpreter and ocilib, which are added.
         outputs: list of Files.
         **kwargs: what else ctx.actions.run takes (mnemonic, progress_message, tools, ...).
     """
-    runtime = ctx.attr._exec_python[platform_common.ToolchainInfo].py3_runtime
+    python = ctx.attr._exec_python[ExecPythonInfo]
     direct = [main, ctx.file._ocilib_run]
-    transitive = [ctx.attr._ocilib[DefaultInfo].files]
-    if runtime.interpreter:
-        direct.append(runtime.interpreter)
-        transitive.append(runtime.files)
+    transitive = [ctx.attr._ocilib[DefaultInfo].files, python.files]
     if type(inputs) == "list":
         direct = direct + inputs
     else:
         transitive.append(inputs)
     ctx.actions.run(
-        executable = runtime.interpreter or runtime.interpreter_path,
-        arguments = ["-I", "-S", "-B", ctx.file._ocilib_run.path, main.path] + arguments,
+        executable = python.path,
+        # Isolated, without site, without writing bytecode, UTF-8 whatever the locale.
+        arguments = ["-I", "-S", "-B", "-X", "utf8", ctx.file._ocilib_run.path, main.path] + arguments,
         inputs = depset(direct, transitive = transitive),
         outputs = outputs,
+        toolchain = None,
         **kwargs
     )

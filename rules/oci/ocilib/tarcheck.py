@@ -47,7 +47,7 @@ class Member:
         self.link = link
 
 
-def check_tar(stream: BinaryIO, name: str) -> None:
+def check_tar(stream: BinaryIO | Pipe, name: str) -> None:
     """Reads all of STREAM, a tar that is not compressed; NAME is for messages.
 
     Raises:
@@ -68,7 +68,7 @@ def check_tar(stream: BinaryIO, name: str) -> None:
         seen.add(path)
 
 
-def members(stream: BinaryIO, name: str) -> Iterator[Member]:
+def members(stream: BinaryIO | Pipe, name: str) -> Iterator[Member]:
     """Yields the entries of STREAM; the caller may read the data of a member, if the stream can seek.
 
     Raises:
@@ -136,21 +136,44 @@ def members(stream: BinaryIO, name: str) -> Iterator[Member]:
         pax = {}
 
 
+class Pipe:
+    """A stream that is read once, from its parts: a tar as it is decompressed."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._rest = b""
+
+    def seekable(self) -> bool:
+        return False
+
+    def read(self, count: int) -> bytes:
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return b""
+            self._rest = part
+        data = self._rest[:count]
+        self._rest = self._rest[count:]
+        return data
+
+
 class _Reader:
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: BinaryIO | Pipe, name: str) -> None:
         self._stream = stream
         self._name = name
-        self._size: int | None = None
+        self._size = 0
         self.position = 0
-        if stream.seekable():
+        self._file: BinaryIO | None = None
+        if not isinstance(stream, Pipe) and stream.seekable():
+            self._file = stream
             self._size = stream.seek(0, 2)
             stream.seek(0)
             if not self._size:
                 raise TarError(f"{name}: not a tar: the file is empty")
 
     def take(self, count: int, what: str) -> bytes:
-        if self._size is not None:
-            self._stream.seek(self.position)
+        if self._file:
+            self._file.seek(self.position)
         parts = []
         left = count
         while left:
@@ -163,7 +186,7 @@ class _Reader:
         return b"".join(parts)
 
     def skip(self, count: int, what: str) -> None:
-        if self._size is not None:
+        if self._file:
             if self.position + count > self._size:
                 self._truncated(self._size - self.position, what)
             self.position += count
@@ -185,8 +208,8 @@ class _Reader:
         """Reads what follows the first zero block: a second one, then zeros only."""
         if self.take(BLOCK, "the second zero block of the end") != _ZERO:
             raise TarError(f"{self._name}: damaged tar: a lone zero block at byte {self.position - 2 * BLOCK}")
-        if self._size is not None:
-            self._stream.seek(self.position)
+        if self._file:
+            self._file.seek(self.position)
         while data := self._stream.read(_CHUNK):
             if data.count(0) != len(data):
                 raise TarError(f"{self._name}: the tar ends at byte {self.position}, and other data follows")

@@ -1,0 +1,34 @@
+"""Container images, with the API of upstream's rules_oci, and two rules more: layer_tar and service_image.
+
+Usage:
+
+    load("@rules_oci//oci:defs.bzl", "layer_tar", "oci_image", "oci_image_index")
+
+    layer_tar(
+        name = "app_layer",
+        files = {":app.jar": "/app.jar"},
+    )
+
+    oci_image(
+        name = "image",
+        base = "@distroless_java",
+        entrypoint = ["java", "-jar", "/app.jar"],
+        tars = [":app_layer"],
+    )
+"""
+
+load("//oci/private:image.bzl", _oci_image_rule = "oci_image")
+load("//oci/private:index.bzl", _oci_image_index_rule = "oci_image_index")
+load("//oci/private:layer_tar.bzl", _layer_tar = "layer_tar")
+load("//oci/private:macros.bzl", _oci_image = "oci_image", _oci_image_index = "oci_image_index")
+load("//oci/private:service_image.bzl", _service_image = "service_image")
+
+# Upstream's.
+oci_image = _oci_image
+oci_image_index = _oci_image_index
+oci_image_index_rule = _oci_image_index_rule
+oci_image_rule = _oci_image_rule
+
+# Ours.
+layer_tar = _layer_tar
+service_image = _service_image
