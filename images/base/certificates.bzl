@@ -1,6 +1,7 @@
 """Layers of trust stores."""
 
-load("@rules_oci//oci:python_action.bzl", "PYTHON_ACTION_ATTRS", "python_action")
+load("@rules_oci//oci:layer.bzl", "LAYER_ATTRS", "layer_info")
+load("@rules_oci//oci:python_action.bzl", "python_action")
 
 def _trust_store_layer_impl(ctx):
     layer = ctx.actions.declare_file(ctx.label.name)
@@ -17,7 +18,7 @@ def _trust_store_layer_impl(ctx):
         outputs = [layer],
         progress_message = "Trust store %{output}",
     )
-    return [DefaultInfo(files = depset([layer]))]
+    return [DefaultInfo(files = depset([layer])), layer_info(ctx, layer)]
 
 trust_store_layer = rule(
     implementation = _trust_store_layer_impl,
@@ -43,5 +44,5 @@ Fails if a certificate is damaged, or two would have the same name in a store.
             allow_single_file = True,
             default = ":certificates.py",
         ),
-    } | PYTHON_ACTION_ATTRS,
+    } | LAYER_ATTRS,
 )

@@ -1,6 +1,7 @@
 """Layers out of Debian packages."""
 
-load("@rules_oci//oci:python_action.bzl", "PYTHON_ACTION_ATTRS", "python_action")
+load("@rules_oci//oci:layer.bzl", "LAYER_ATTRS", "layer_info")
+load("@rules_oci//oci:python_action.bzl", "python_action")
 
 def _deb_layer_impl(ctx):
     layer = ctx.actions.declare_file(ctx.label.name)
@@ -23,7 +24,7 @@ def _deb_layer_impl(ctx):
         outputs = [layer],
         progress_message = "Layer of a Debian package %{output}",
     )
-    return [DefaultInfo(files = depset([layer]))]
+    return [DefaultInfo(files = depset([layer])), layer_info(ctx, layer)]
 
 deb_layer = rule(
     implementation = _deb_layer_impl,
@@ -68,5 +69,5 @@ Fails if the file is no Debian package, is damaged, or its data tar has what mus
             cfg = "exec",
             default = "@debian12_tools//:usr/bin/zstd",
         ),
-    } | PYTHON_ACTION_ATTRS,
+    } | LAYER_ATTRS,
 )
