@@ -32,7 +32,7 @@ LAYER_ATTRS = PYTHON_ACTION_ATTRS | {
     "_layer_compression": attr.label(default = Label("//oci:layer_compression")),
 }
 
-def layer_info(ctx, tar, descriptor = None):
+def layer_info(ctx, tar, descriptor = None, name = None):
     """Describes a tar as a layer.
 
     The tar is checked on the way: one that is truncated, is none, or has absolute or ".." paths fails the build.
@@ -40,17 +40,19 @@ def layer_info(ctx, tar, descriptor = None):
     Args:
         ctx: the context of a rule that has LAYER_ATTRS.
         tar: File, a tar that is not compressed.
-        descriptor: File, its descriptor, if the action that writes the tar has made that, too (ocilib.layer.LayerWriter).
+        descriptor: File, its descriptor, if the action that writes the tar has made that, too (`ocilib.layer.Layer.to_json`).
+        name: what outputs are named after; the tar's name without it.
 
     Returns:
         OciLayerInfo.
     """
+    name = name or tar.basename
     compression = ctx.attr._layer_compression[BuildSettingInfo].value
     if compression == "none":
         if not descriptor:
-            descriptor = describe(ctx, tar, tar.basename, ["--strict"])
+            descriptor = describe(ctx, tar, name, ["--strict"])
         return OciLayerInfo(blob = tar, descriptor = descriptor, tar = tar)
-    blob = ctx.actions.declare_file("%s.%s" % (tar.basename, {"gzip": "gz", "zstd": "zst"}[compression]))
+    blob = ctx.actions.declare_file("%s.%s" % (name, {"gzip": "gz", "zstd": "zst"}[compression]))
     descriptor = describe(ctx, tar, blob.basename, ["--compress=" + compression, blob.path], [blob])
     return OciLayerInfo(blob = blob, descriptor = descriptor, tar = tar)
 
@@ -81,7 +83,7 @@ def describe(ctx, tar, name, options, outputs = [], **kwargs):
         inputs = [tar] + libraries,
         outputs = [descriptor] + outputs,
         mnemonic = "OCIDescriptor",
-        progress_message = "OCI Descriptor %{input}",
+        progress_message = "OCI Descriptor " + tar.short_path,
         **kwargs
     )
     return descriptor

@@ -1,7 +1,7 @@
 """The rule behind the macro oci_image."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//oci:layer.bzl", "LAYER_ATTRS", "describe")
+load("//oci:layer.bzl", "LAYER_ATTRS", "describe", "layer_info")
 load("//oci:providers.bzl", "OciImageInfo", "OciLayerInfo")
 load("//oci:python_action.bzl", "python_action")
 load("//oci/private:resource_set.bzl", "RESOURCE_SETS", "RESOURCE_SET_ATTRS")
@@ -56,21 +56,21 @@ _ATTRS = _FILE_ATTRS | LAYER_ATTRS | RESOURCE_SET_ATTRS | {
 }
 
 def _layers(ctx):
-    """The layers of `tars`: struct(blob, descriptor), and the labels of their owners."""
-    options = ["--strict"] if ctx.attr.strict else []
+    """The layers of `tars`, as OciLayerInfo."""
     layers = []
-    owners = []
     for target in ctx.attr.tars:
         if OciLayerInfo in target:
-            info = target[OciLayerInfo]
-            layers.append(struct(blob = info.blob, descriptor = info.descriptor))
-            owners.append(info.tar.owner)
+            layers.append(target[OciLayerInfo])
             continue
         for tar in target[DefaultInfo].files.to_list():
             name = "%s.%d" % (ctx.label.name, len(layers))
-            layers.append(struct(blob = tar, descriptor = describe(ctx, tar, name, options)))
-            owners.append(tar.owner)
-    return layers, owners
+            if ctx.attr.strict and tar.extension == "tar":
+                # Like the layers of our own rules: a service's image is all our own.
+                layers.append(layer_info(ctx, tar, name = name))
+            else:
+                descriptor = describe(ctx, tar, name, ["--strict"] if ctx.attr.strict else [])
+                layers.append(OciLayerInfo(blob = tar, descriptor = descriptor, tar = tar))
+    return layers
 
 def _oci_image_impl(ctx):
     if not ctx.attr.base and not (ctx.attr.os and ctx.attr.architecture):
@@ -97,13 +97,13 @@ def _oci_image_impl(ctx):
         arguments.add("--copy")
     if ctx.attr.strict:
         arguments.add(ctx.label, format = "--strict=%s")
-    layers, owners = _layers(ctx)
-    for layer, owner in zip(layers, owners):
+    layers = _layers(ctx)
+    for layer in layers:
         # A Label among the arguments is printed as the main repository sees it: //x:y, and @z//x:y for another repository, as upstream has it.
         arguments.add("--layer")
         arguments.add(layer.blob)
         arguments.add(layer.descriptor)
-        arguments.add(owner)
+        arguments.add(layer.tar.owner)
         inputs.append(layer.descriptor)
     for name in _FILE_ATTRS:
         file = getattr(ctx.file, name)
