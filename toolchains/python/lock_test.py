@@ -41,7 +41,10 @@ def test_every_pin_of_pip_compile_is_read_with_all_its_hashes() -> None:
         ({}, "foo is only in requirements_lock.txt"),
         ({"foo": {"version": "1", "sha256": _SHA_A, "file": "f"}, "bar": {}}, "bar is only in python.lock.json"),
         ({"foo": {"version": "2", "sha256": _SHA_A, "file": "f"}}, "foo is 1 in requirements_lock.txt, 2 in python.lock.json"),
-        ({"foo": {"version": "1", "sha256": _SHA_B, "file": "f"}}, "f: its sha256 in python.lock.json is not among the hashes of requirements_lock.txt"),
+        (
+            {"foo": {"version": "1", "sha256": _SHA_B, "file": "f"}},
+            "f: its sha256 in python.lock.json is not among the hashes of requirements_lock.txt",
+        ),
     ],
 )
 def test_locks_that_do_not_go_together_are_told(wheels: dict[str, lock.Json], problem: str) -> None:
@@ -59,7 +62,7 @@ def test_edges_follow_markers_and_extras() -> None:
 
 
 def test_an_edge_to_a_package_that_is_not_locked_is_an_error() -> None:
-    with pytest.raises(lock.LockError, match="flask needs click, which requirements_lock.txt does not have"):
+    with pytest.raises(lock.LockError, match=r"flask needs click, which requirements_lock.txt does not have"):
         lock.dependencies({"flask": _requirements("click")}, {})
 
 

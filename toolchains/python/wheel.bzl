@@ -9,7 +9,10 @@ package(default_visibility = ["//visibility:public"])
 
 exports_files(
     glob(
-        ["bin/*"],
+        [
+            "bin/*",
+            "site-packages/*/data/bin/*",
+        ],
         allow_empty = True,
     ) + ["site-packages"],
 )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from types import FrameType
 
-import waitress
 from absl import app, flags, logging
+from waitress.server import create_server
 
 _PORT = flags.DEFINE_integer("port", 5000, "TCP port on all interfaces; 0 takes any free one.", lower_bound=0, upper_bound=65535)
 
@@ -19,7 +20,7 @@ _PORT = flags.DEFINE_integer("port", 5000, "TCP port on all interfaces; 0 takes 
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
+def _stop(_signum: int, _frame: FrameType | None) -> None:
     # waitress ends its loop on SystemExit, and waits for requests that are being served.
     sys.exit(0)
 
@@ -37,11 +38,12 @@ def main(argv: list[str]) -> None:
 
     try:
         version = tensorflow_check.execute_graph()
-        wsgi = waitress.create_server(server.create_app(version), host="0.0.0.0", port=_PORT.value)
+        listener = socket.create_server(("0.0.0.0", _PORT.value), backlog=1024)
     except (tensorflow_check.TensorFlowError, OSError) as e:
         logging.error("cannot start: %s", e)
         sys.exit(1)
-    logging.info("TensorFlow %s; listening on port %s", version, wsgi.effective_port)
+    wsgi = create_server(server.create_app(version), sockets=[listener])
+    logging.info("TensorFlow %s; listening on port %d", version, listener.getsockname()[1])
     wsgi.run()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from runfiles import Runfiles
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 
 
 def _program() -> str:
