@@ -1,0 +1,60 @@
+"""The checkout that `bazel run` was called in: its locks, and the cache of verified downloads."""
+
+import os
+import pathlib
+import subprocess
+
+from runfiles import runfiles
+
+from tools import errors
+from tools.inputs import locks
+
+
+def runfile(path: str) -> pathlib.Path:
+    """A file of this repository that came along with the tool.
+
+    Raises:
+        errors.CheckError: it is not there.
+    """
+    found = runfiles.Create()
+    location = found.Rlocation(f"com_google_ondevicepersonalization_federatedcompute/{path}", "") if found else None
+    if not location or not os.path.exists(location):
+        raise errors.CheckError(f"expected {path} in the runfiles; start this tool by `bazel run`")
+    return pathlib.Path(location)
+
+
+def locked() -> list[locks.Input]:
+    """Every input of the checkout."""
+    return locks.read(runfile(locks.ENVIRONMENT_LOCK).parents[3])
+
+
+def root() -> pathlib.Path:
+    """Root folder of the checkout, to write to."""
+    return pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
+
+
+def repository_cache() -> pathlib.Path:
+    """Bazel's cache of downloads with a sha256.
+
+    Raises:
+        errors.CheckError: Bazel does not say where it is.
+    """
+    command = ["bazel", "info", "repository_cache"]
+    result = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise errors.CheckError(f"{' '.join(command)} failed: {result.stderr.strip().splitlines()[-1]}")
+    return pathlib.Path(result.stdout.strip())
+
+
+def file_in(cache: pathlib.Path, sha256: str) -> pathlib.Path:
+    """Where a repository cache, or an archive of inputs, has the file of a sha256."""
+    return cache / "content_addressable" / "sha256" / sha256 / "file"
+
+
+def where_missing(item: locks.Input, cache: pathlib.Path) -> str:
+    """One line for a person: an input that is not in the cache, and what brings it there."""
+    if item.repositories:
+        remedy = "bazel fetch --force " + " ".join(f"--repo=@{name}" for name in item.repositories[:1])
+    else:
+        remedy = "on the host: ./scripts/docker/environment.sh tar > /dev/null"
+    return f"missing: {item.key}, sha256 {item.sha256}, is not in the repository cache {cache}; fetch it: {remedy}"
