@@ -69,7 +69,7 @@ def read_package(path: str) -> tuple[dict[str, bytes], bytes]:
 
 
 def bundle(certificates: dict[str, bytes]) -> bytes:
-    """The file /etc/ssl/certs/ca-certificates.crt: as update-ca-certificates makes it, one file after the other, each with a final newline."""
+    """The file /etc/ssl/certs/ca-certificates.crt as update-ca-certificates makes it: one after the other, each with a final newline."""
     return b"".join(data if data.endswith(b"\n") else data + b"\n" for data in certificates.values())
 
 
@@ -144,7 +144,7 @@ def _element(data: bytes, tag: int, name: str) -> tuple[bytes, bytes]:
 
 
 def alias(path: str) -> str:
-    """The name in the keystore of the certificate file PATH, as the package ca-certificates-java names it, in lower case as Java seeks it."""
+    """The name in the keystore of the certificate file PATH: that of ca-certificates-java, in lower case since Java seeks it so."""
     name = os.path.basename(path).removesuffix(".crt")
     # update-ca-certificates gives the file this name in /etc/ssl/certs.
     name = name.translate(str.maketrans(" (),", "_==_"))
@@ -201,6 +201,7 @@ def write_keystore_layer(writer: tarwriter.TarWriter, certificates: dict[str, by
 
 
 def main(arguments: list[str]) -> None:
+    """Runs the command; ends with one line on stderr and exit code 1 if it cannot be done."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--package", required=True, help="layer of the package ca-certificates")
     parser.add_argument("--store", required=True, choices=["bundle", "keystore"], help="what the layer is to hold")

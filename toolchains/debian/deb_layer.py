@@ -1,7 +1,7 @@
 """Makes the layer of a Debian package: its data tar byte for byte, and what dpkg's status says about it.
 
-For actions (deb_layer.bzl). Standard library and ocilib only; constant memory. The format of packages is deb(5) of Debian 12: an ar archive of
-debian-binary, control.tar and data.tar, each tar plain or compressed with gzip, xz or zstd.
+For actions (deb_layer.bzl). Standard library and ocilib only; constant memory. The format of packages is deb(5) of Debian 12: an ar archive
+of debian-binary, control.tar and data.tar, each tar plain or compressed with gzip, xz or zstd.
 """
 
 from __future__ import annotations
@@ -206,13 +206,12 @@ def keep_only(paths: list[str], layer: BinaryIO, name: str) -> None:
     if missing:
         raise DebError(f"{name}: the package has no {', '.join(missing)}")
     position = 0
-    for start, end in ranges:
-        while start < end:
+    for first, end in ranges:
+        for start in range(first, end, _CHUNK):
             layer.seek(start)
             data = layer.read(min(end - start, _CHUNK))
             layer.seek(position)
             layer.write(data)
-            start += len(data)
             position += len(data)
     layer.seek(position)
     layer.truncate()
@@ -224,10 +223,14 @@ def _end(member: tarcheck.Member) -> int:
 
 
 def make_layer(deb: BinaryIO, target: BinaryIO, decompressors: Decompressors, only: list[str], name: str) -> None:
-    """Writes the layer of the package DEB to TARGET, a new file; NAME is for messages.
+    """Writes the layer of a package.
 
     Args:
+        deb: the package.
+        target: a new file, open for reading and writing.
+        decompressors: what to decompress with.
         only: if not empty, the layer is no installed package but just these paths of it.
+        name: of the package's file, for messages.
 
     Raises:
         DebError: DEB is no Debian package, or damaged, or has not what ONLY asks for.
@@ -267,6 +270,7 @@ def make_layer(deb: BinaryIO, target: BinaryIO, decompressors: Decompressors, on
 
 
 def main(arguments: list[str]) -> None:
+    """Runs the command; ends with one line on stderr and exit code 1 if it cannot be done."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--deb", required=True, help="the package")
     parser.add_argument("--output", required=True, help="the layer, an uncompressed tar")

@@ -187,7 +187,7 @@ def test_a_broken_package_is_refused_in_one_line(layer: Callable[..., bytes], pa
     assert "\n" not in str(caught.value)
 
 
-def test_the_command_ends_with_one_line_and_not_0(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_ends_with_one_line_and_not_0(tmp_path: pathlib.Path) -> None:
     broken = tmp_path / "broken.deb"
     broken.write_bytes(deb()[:3000])
     with pytest.raises(SystemExit) as caught:

@@ -13,7 +13,7 @@ the index is authentic (apt checks the signature of the archive) and the machine
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import json
 import os
 import pathlib
@@ -144,9 +144,8 @@ def read_manifest(text: str, name: str) -> Manifest:
         raise LockError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
     expected = {"suite": str, "architecture": str, "closure": bool, "packages": list}
     if not isinstance(data, dict) or set(data) != set(expected):
-        raise LockError(
-            f"{name}: expected exactly the keys {', '.join(expected)}, found {', '.join(map(str, data)) if isinstance(data, dict) else 'no mapping'}"
-        )
+        found = ", ".join(map(str, data)) if isinstance(data, dict) else "no mapping"
+        raise LockError(f"{name}: expected exactly the keys {', '.join(expected)}, found {found}")
     for key, kind in expected.items():
         if not isinstance(data[key], kind):
             raise LockError(f"{name}: {key} should be of type {kind.__name__}, found {data[key]!r}")
@@ -217,10 +216,10 @@ def snapshot_time(release: str, name: str) -> str:
     """
     match = re.search(r"^Date: (.+)$", release, re.MULTILINE)
     try:
-        date = datetime.datetime.strptime(match[1] if match else "", "%a, %d %b %Y %H:%M:%S UTC")
+        date = dt.datetime.strptime(match[1] if match else "", "%a, %d %b %Y %H:%M:%S UTC").replace(tzinfo=dt.timezone.utc)
     except ValueError as error:
         raise LockError(f"{name}: no `Date: <day>, <date> <time> UTC` in the Release file") from error
-    return (date + datetime.timedelta(days=1)).strftime("%Y%m%dT%H%M%SZ")
+    return (date + dt.timedelta(days=1)).strftime("%Y%m%dT%H%M%SZ")
 
 
 def changes(old: Lock | None, new: Lock, newer: Mapping[str, bool]) -> list[str]:
@@ -264,7 +263,8 @@ class Apt:
             f'Dir::Etc::sourcelist "{state}/etc/sources.list"; Dir::Etc::sourceparts "/dev/null";\n'
             'Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";\n'
             f'APT::Architecture "{architecture}"; APT::Architectures "{architecture}"; APT::Install-Recommends "false";\n'
-            'APT::Sandbox::User "root"; APT::Default-Release ""; Debug::NoLocking "true"; Acquire::ForceHash "SHA256"; Acquire::Languages "none";\n'
+            'APT::Sandbox::User "root"; APT::Default-Release ""; Debug::NoLocking "true";\n'
+            'Acquire::ForceHash "SHA256"; Acquire::Languages "none";\n'
             # A suite that is frozen has no new Release file, and the old one is past its date.
             'Acquire::Check-Valid-Until "false";\n'
         )
@@ -425,6 +425,7 @@ def _replace(path: pathlib.Path, text: str) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
+    """Runs the command; exit code 1 and one line on stderr if it cannot be done."""
     if len(argv) < 2 or argv[1] not in ("update", "report"):
         raise app.UsageError("expected `update [SET...]` or `report [SET...]`")
     directory = pathlib.Path(_DIRECTORY.value or os.path.join(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), "toolchains/debian"))

@@ -17,9 +17,9 @@ _MANIFEST = "suite: bookworm\narchitecture: amd64\nclosure: {closure}\npackages:
 
 # apt-get update --print-uris, of a machine with Debian testing and somebody's packages
 _PRINTED_INDEXES = """\
-'https://packages.example/apt/dists/stable/InRelease' packages.example_apt_dists_stable_InRelease 0 
-'http://mirror.example/debian/dists/testing/InRelease' mirror.example_debian_dists_testing_InRelease 0 
-'http://mirror.example/debian/dists/testing/main/binary-amd64/Packages.xz' mirror.example_debian_dists_testing_main_binary-amd64_Packages 0 
+'https://packages.example/apt/dists/stable/InRelease' packages.example_apt_dists_stable_InRelease 0
+'http://mirror.example/debian/dists/testing/InRelease' mirror.example_debian_dists_testing_InRelease 0
+'http://mirror.example/debian/dists/testing/main/binary-amd64/Packages.xz' mirror.example_debian_dists_testing_main_binary-amd64_Packages 0
 """
 _HASH = "0" * 63 + "1"
 _BOOKWORM = "http://mirror.example/debian/"
@@ -72,7 +72,7 @@ def test_what_is_no_lock_is_refused_in_one_line(text: str) -> None:
 
 
 def test_the_mirror_of_the_same_suite_is_the_first_choice() -> None:
-    printed = _PRINTED_INDEXES + "'http://other.example/deb/dists/bookworm/InRelease' x 0 \n"
+    printed = _PRINTED_INDEXES + "'http://other.example/deb/dists/bookworm/InRelease' x 0\n"
     assert lock.find_mirror(printed, "bookworm") == "http://other.example/deb/"
 
 
@@ -152,7 +152,8 @@ class Archive:
         for name, version in versions.items():
             depends = "Depends: libhello\n" if name == "hello" else ""
             text += f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n{depends}"
-            text += f"Filename: pool/{name}_{version}_amd64.deb\nSize: 5\nSHA256: {hashlib.sha256(f'{name} {version}'.encode()).hexdigest()}\n\n"
+            sha256 = hashlib.sha256(f"{name} {version}".encode()).hexdigest()
+            text += f"Filename: pool/{name}_{version}_amd64.deb\nSize: 5\nSHA256: {sha256}\n\n"
         (folder / "main/binary-amd64/Packages").write_text(text)
         digest = hashlib.sha256(text.encode()).hexdigest()
         (folder / "Release").write_text(

@@ -180,8 +180,9 @@ def test_a_tree_is_unpacked_with_links_that_stay_inside(workspace: Workspace) ->
     deb = workspace.root / "foo.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "--build", str(root), str(deb)], check=True, capture_output=True)
     workspace.put(workspace.mirror / workspace.lock("a", deb.read_bytes()), deb.read_bytes())
+    links = '{"usr/bin/libfoo.so.1": "../lib/libfoo.so.1"}'
     code, said = workspace.fetch(
-        'debian_tree(name = "it", build_file = "//:tree.BUILD.bazel", links = {"usr/bin/libfoo.so.1": "../lib/libfoo.so.1"}, locks = ["//:a.lock.json"])'
+        f'debian_tree(name = "it", build_file = "//:tree.BUILD.bazel", links = {links}, locks = ["//:a.lock.json"])'
     )
     assert code == 0, said
     tree = workspace.fetched("")
