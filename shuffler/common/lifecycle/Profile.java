@@ -8,27 +8,27 @@ import java.util.Locale;
  * cannot be set apart. In a TEE the launch policy does not let an operator set it.
  */
 public enum Profile {
-    /** One machine: for development and tests. */
-    LOCAL,
-    /** Google Cloud; what holds unless said otherwise. */
-    GCP;
+  /** One machine: for development and tests. */
+  LOCAL,
+  /** Google Cloud; what holds unless said otherwise. */
+  GCP;
 
-    static final String VARIABLE = "SPRING_PROFILES_ACTIVE";
+  static final String VARIABLE = "SPRING_PROFILES_ACTIVE";
 
-    /**
-     * Reads the environment variable's value.
-     *
-     * @throws StartException if it names no profile, or several
-     */
-    static Profile parse(String value) {
-        return Arrays.stream(values())
-                .filter(profile -> profile.lowerCase().equals(value))
-                .findFirst()
-                .orElseThrow(() -> StartException.usage(
-                        VARIABLE + ": expected gcp or local, found '" + value.replaceAll("\\p{Cntrl}", "?") + "'"));
-    }
+  /**
+   * Reads the environment variable's value.
+   *
+   * @throws StartException if it names no profile, or several
+   */
+  static Profile parse(String value) {
+    return Arrays.stream(values())
+        .filter(profile -> profile.lowerCase().equals(value))
+        .findFirst()
+        .orElseThrow(() -> StartException.usage(
+            VARIABLE + ": expected gcp or local, found '" + value.replaceAll("\\p{Cntrl}", "?") + "'"));
+  }
 
-    String lowerCase() {
-        return name().toLowerCase(Locale.ROOT);
-    }
+  String lowerCase() {
+    return name().toLowerCase(Locale.ROOT);
+  }
 }

@@ -10,12 +10,12 @@ import org.springframework.core.env.StandardEnvironment;
  * properties, command line, SPRING_APPLICATION_JSON and files beside the jar, which Spring Boot would read, are no sources of it.
  */
 final class SealedEnvironment extends StandardEnvironment {
-    SealedEnvironment(Map<String, Object> settings) {
-        getPropertySources().addFirst(new MapPropertySource("service", settings));
-    }
+  SealedEnvironment(Map<String, Object> settings) {
+    getPropertySources().addFirst(new MapPropertySource("service", settings));
+  }
 
-    @Override
-    protected void customizePropertySources(MutablePropertySources propertySources) {
-        // The machine's environment variables and system properties stay out.
-    }
+  @Override
+  protected void customizePropertySources(MutablePropertySources propertySources) {
+    // The machine's environment variables and system properties stay out.
+  }
 }

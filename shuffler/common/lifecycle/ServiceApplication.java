@@ -20,53 +20,53 @@ import org.springframework.context.support.GenericApplicationContext;
  * is 143, as the JVM has it.
  */
 public final class ServiceApplication {
-    private ServiceApplication() {}
+  private ServiceApplication() {}
 
-    /**
-     * Starts a service; what its main method does.
-     *
-     * @param application the Spring Boot application
-     * @param name as answers show it
-     * @param port where it listens, unless PORT says otherwise
-     * @param arguments of the command line; there are none
-     * @param checks what the service needs of the machine; each is made before Spring starts, and may throw StartException
-     */
-    @SafeVarargs
-    public static void run(
-            Class<?> application, String name, int port, String[] arguments, Supplier<? extends ReadinessCheck>... checks) {
-        try {
-            if (arguments.length > 0) {
-                throw StartException.usage("the command line takes no arguments; see FCP_OPTS");
-            }
-            StartOptions options = StartOptions.of(System.getenv(), port);
-            start(application, name, options, List.of(checks));
-        } catch (StartException problem) {
-            System.err.println(name + " cannot start: " + problem.getMessage());
-            System.exit(problem.exitCode());
-        }
+  /**
+   * Starts a service; what its main method does.
+   *
+   * @param application the Spring Boot application
+   * @param name as answers show it
+   * @param port where it listens, unless PORT says otherwise
+   * @param arguments of the command line; there are none
+   * @param checks what the service needs of the machine; each is made before Spring starts, and may throw StartException
+   */
+  @SafeVarargs
+  public static void run(
+      Class<?> application, String name, int port, String[] arguments, Supplier<? extends ReadinessCheck>... checks) {
+    try {
+      if (arguments.length > 0) {
+        throw StartException.usage("the command line takes no arguments; see FCP_OPTS");
+      }
+      StartOptions options = StartOptions.of(System.getenv(), port);
+      start(application, name, options, List.of(checks));
+    } catch (StartException problem) {
+      System.err.println(name + " cannot start: " + problem.getMessage());
+      System.exit(problem.exitCode());
     }
+  }
 
-    static ConfigurableApplicationContext start(
-            Class<?> application, String name, StartOptions options, List<Supplier<? extends ReadinessCheck>> checks) {
-        List<? extends ReadinessCheck> made = checks.stream().map(Supplier::get).toList();
-        SpringApplication spring = new SpringApplication(application, HealthController.class);
-        spring.setAddCommandLineProperties(false);
-        spring.setEnvironment(new SealedEnvironment(Map.of(
-                "spring.application.name", name,
-                "spring.config.location", "classpath:/application.properties",
-                "spring.profiles.active", options.profile().lowerCase(),
-                "server.port", options.port())));
-        spring.addInitializers(context -> {
-            GenericApplicationContext beans = (GenericApplicationContext) context;
-            beans.registerBean(ServiceName.class, () -> new ServiceName(name));
-            beans.registerBean(Profile.class, options::profile);
-            beans.registerBean("fcpOptions", OptionValues.class, options::fcp);
-            beans.registerBean("securityOptions", OptionValues.class, options::security);
-            beans.registerBean("encryptionOptions", OptionValues.class, options::encryption);
-            for (ReadinessCheck check : made) {
-                beans.registerBean(check.getClass().getSimpleName(), ReadinessCheck.class, () -> check);
-            }
-        });
-        return spring.run();
-    }
+  static ConfigurableApplicationContext start(
+      Class<?> application, String name, StartOptions options, List<Supplier<? extends ReadinessCheck>> checks) {
+    List<? extends ReadinessCheck> made = checks.stream().map(Supplier::get).toList();
+    SpringApplication spring = new SpringApplication(application, HealthController.class);
+    spring.setAddCommandLineProperties(false);
+    spring.setEnvironment(new SealedEnvironment(Map.of(
+        "spring.application.name", name,
+        "spring.config.location", "classpath:/application.properties",
+        "spring.profiles.active", options.profile().lowerCase(),
+        "server.port", options.port())));
+    spring.addInitializers(context -> {
+      GenericApplicationContext beans = (GenericApplicationContext) context;
+      beans.registerBean(ServiceName.class, () -> new ServiceName(name));
+      beans.registerBean(Profile.class, options::profile);
+      beans.registerBean("fcpOptions", OptionValues.class, options::fcp);
+      beans.registerBean("securityOptions", OptionValues.class, options::security);
+      beans.registerBean("encryptionOptions", OptionValues.class, options::encryption);
+      for (ReadinessCheck check : made) {
+        beans.registerBean(check.getClass().getSimpleName(), ReadinessCheck.class, () -> check);
+      }
+    });
+    return spring.run();
+  }
 }

@@ -19,32 +19,32 @@ import java.util.Map;
  */
 record StartOptions(Profile profile, int port, OptionValues fcp, OptionValues security, OptionValues encryption) {
 
-    /**
-     * Reads environment variables.
-     *
-     * @throws StartException if one is malformed
-     */
-    static StartOptions of(Map<String, String> environment, int defaultPort) {
-        return new StartOptions(
-                Profile.parse(environment.getOrDefault(Profile.VARIABLE, Profile.GCP.lowerCase())),
-                port(environment.getOrDefault("PORT", Integer.toString(defaultPort))),
-                options(FcpOptions.TABLE, environment),
-                options(SecurityOptions.TABLE, environment),
-                options(EncryptionOptions.TABLE, environment));
-    }
+  /**
+   * Reads environment variables.
+   *
+   * @throws StartException if one is malformed
+   */
+  static StartOptions of(Map<String, String> environment, int defaultPort) {
+    return new StartOptions(
+        Profile.parse(environment.getOrDefault(Profile.VARIABLE, Profile.GCP.lowerCase())),
+        port(environment.getOrDefault("PORT", Integer.toString(defaultPort))),
+        options(FcpOptions.TABLE, environment),
+        options(SecurityOptions.TABLE, environment),
+        options(EncryptionOptions.TABLE, environment));
+  }
 
-    private static int port(String value) {
-        if (!value.matches("[0-9]{1,5}") || Integer.parseInt(value) > 65535) {
-            throw StartException.usage("PORT: expected a number from 0 to 65535, found '" + value.replaceAll("\\p{Cntrl}", "?") + "'");
-        }
-        return Integer.parseInt(value);
+  private static int port(String value) {
+    if (!value.matches("[0-9]{1,5}") || Integer.parseInt(value) > 65535) {
+      throw StartException.usage("PORT: expected a number from 0 to 65535, found '" + value.replaceAll("\\p{Cntrl}", "?") + "'");
     }
+    return Integer.parseInt(value);
+  }
 
-    private static OptionValues options(OptionTable table, Map<String, String> environment) {
-        try {
-            return table.parse(environment.getOrDefault(table.variable(), ""));
-        } catch (InvalidOptionsException malformed) {
-            throw StartException.usage(malformed.getMessage());
-        }
+  private static OptionValues options(OptionTable table, Map<String, String> environment) {
+    try {
+      return table.parse(environment.getOrDefault(table.variable(), ""));
+    } catch (InvalidOptionsException malformed) {
+      throw StartException.usage(malformed.getMessage());
     }
+  }
 }

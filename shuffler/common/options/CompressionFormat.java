@@ -5,10 +5,10 @@ import java.util.Optional;
 
 /** How resources for devices are compressed. */
 public enum CompressionFormat {
-    NONE,
-    GZIP;
+  NONE,
+  GZIP;
 
-    static Optional<CompressionFormat> named(String name) {
-        return Arrays.stream(values()).filter(format -> format.name().equals(name)).findFirst();
-    }
+  static Optional<CompressionFormat> named(String name) {
+    return Arrays.stream(values()).filter(format -> format.name().equals(name)).findFirst();
+  }
 }

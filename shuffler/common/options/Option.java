@@ -10,12 +10,12 @@ import java.util.function.Function;
  */
 public record Option<T>(String name, String expected, Function<String, Optional<T>> parser, Optional<T> defaultValue) {
 
-    /** An option without default. {@code expected} says in an error what a value has to be. */
-    static <T> Option<T> of(String name, String expected, Function<String, Optional<T>> parser) {
-        return new Option<>(name, expected, parser, Optional.empty());
-    }
+  /** An option without default. {@code expected} says in an error what a value has to be. */
+  static <T> Option<T> of(String name, String expected, Function<String, Optional<T>> parser) {
+    return new Option<>(name, expected, parser, Optional.empty());
+  }
 
-    Option<T> withDefault(T value) {
-        return new Option<>(name, expected, parser, Optional.of(value));
-    }
+  Option<T> withDefault(T value) {
+    return new Option<>(name, expected, parser, Optional.of(value));
+  }
 }

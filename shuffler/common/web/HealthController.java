@@ -15,35 +15,35 @@ import org.springframework.web.bind.annotation.RestController;
  */
 @RestController
 public class HealthController {
-    private final ServiceName name;
-    private final List<ReadinessCheck> checks;
+  private final ServiceName name;
+  private final List<ReadinessCheck> checks;
 
-    public HealthController(ServiceName name, List<ReadinessCheck> checks) {
-        this.name = name;
-        this.checks = checks;
-    }
+  public HealthController(ServiceName name, List<ReadinessCheck> checks) {
+    this.name = name;
+    this.checks = checks;
+  }
 
-    @GetMapping(path = "/healthz", produces = MediaType.TEXT_PLAIN_VALUE)
-    public String health() {
-        return greeting("Health check.");
-    }
+  @GetMapping(path = "/healthz", produces = MediaType.TEXT_PLAIN_VALUE)
+  public String health() {
+    return greeting("Health check.");
+  }
 
-    @GetMapping(path = "/ready", produces = MediaType.TEXT_PLAIN_VALUE)
-    public ResponseEntity<String> ready() {
-        HttpStatus status = HttpStatus.OK;
-        StringBuilder body = new StringBuilder(greeting("Ready check."));
-        for (ReadinessCheck check : checks) {
-            try {
-                body.append(check.check()).append('\n');
-            } catch (NotReadyException missing) {
-                status = HttpStatus.SERVICE_UNAVAILABLE;
-                body.append("Not ready: ").append(missing.getMessage()).append('\n');
-            }
-        }
-        return ResponseEntity.status(status).body(body.toString());
+  @GetMapping(path = "/ready", produces = MediaType.TEXT_PLAIN_VALUE)
+  public ResponseEntity<String> ready() {
+    HttpStatus status = HttpStatus.OK;
+    StringBuilder body = new StringBuilder(greeting("Ready check."));
+    for (ReadinessCheck check : checks) {
+      try {
+        body.append(check.check()).append('\n');
+      } catch (NotReadyException missing) {
+        status = HttpStatus.SERVICE_UNAVAILABLE;
+        body.append("Not ready: ").append(missing.getMessage()).append('\n');
+      }
     }
+    return ResponseEntity.status(status).body(body.toString());
+  }
 
-    private String greeting(String subject) {
-        return "Greetings from " + name.value() + " Spring Boot! " + subject + " \n";
-    }
+  private String greeting(String subject) {
+    return "Greetings from " + name.value() + " Spring Boot! " + subject + " \n";
+  }
 }

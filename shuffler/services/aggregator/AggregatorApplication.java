@@ -1,12 +1,14 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.aggregator;
 
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.AggregationCheck;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tensorflow.TensorflowCheck;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 
 /** Aggregates batches of uploads, in a TEE. */
 @SpringBootApplication
 public class AggregatorApplication {
-    public static void main(String[] arguments) {
-        ServiceApplication.run(AggregatorApplication.class, "Aggregator", 8082, arguments);
-    }
+  public static void main(String[] arguments) {
+    ServiceApplication.run(AggregatorApplication.class, "Aggregator", 8082, arguments, TensorflowCheck::run, AggregationCheck::run);
+  }
 }

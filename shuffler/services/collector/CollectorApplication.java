@@ -6,7 +6,7 @@ import org.springframework.boot.autoconfigure.SpringBootApplication;
 /** Collects uploads of devices and has them aggregated. */
 @SpringBootApplication
 public class CollectorApplication {
-    public static void main(String[] arguments) {
-        ServiceApplication.run(CollectorApplication.class, "Collector", 8082, arguments);
-    }
+  public static void main(String[] arguments) {
+    ServiceApplication.run(CollectorApplication.class, "Collector", 8082, arguments);
+  }
 }

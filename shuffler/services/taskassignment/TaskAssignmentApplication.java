@@ -6,7 +6,7 @@ import org.springframework.boot.autoconfigure.SpringBootApplication;
 /** Gives tasks to devices and takes their results. */
 @SpringBootApplication
 public class TaskAssignmentApplication {
-    public static void main(String[] arguments) {
-        ServiceApplication.run(TaskAssignmentApplication.class, "Task Assignment", 8083, arguments);
-    }
+  public static void main(String[] arguments) {
+    ServiceApplication.run(TaskAssignmentApplication.class, "Task Assignment", 8083, arguments);
+  }
 }

@@ -6,7 +6,7 @@ import org.springframework.boot.autoconfigure.SpringBootApplication;
 /** Creates tasks and shows them. */
 @SpringBootApplication
 public class TaskManagementApplication {
-    public static void main(String[] arguments) {
-        ServiceApplication.run(TaskManagementApplication.class, "Task Management", 8082, arguments);
-    }
+  public static void main(String[] arguments) {
+    ServiceApplication.run(TaskManagementApplication.class, "Task Management", 8082, arguments);
+  }
 }

@@ -1,12 +1,13 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.taskscheduler;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tensorflow.TensorflowCheck;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 
 /** Opens tasks and creates their iterations. */
 @SpringBootApplication
 public class TaskSchedulerApplication {
-    public static void main(String[] arguments) {
-        ServiceApplication.run(TaskSchedulerApplication.class, "Task Scheduler", 8082, arguments);
-    }
+  public static void main(String[] arguments) {
+    ServiceApplication.run(TaskSchedulerApplication.class, "Task Scheduler", 8082, arguments, TensorflowCheck::run);
+  }
 }

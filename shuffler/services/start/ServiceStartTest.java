@@ -1,0 +1,162 @@
+package com.google.ondevicepersonalization.federatedcompute.shuffler.start;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.net.ServerSocket;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The jars as they ship, each in a process of its own. */
+class ServiceStartTest {
+  private static final int SIGTERM_EXIT_CODE = 128 + 15;
+
+  @TempDir Path folder;
+
+  private Process process;
+
+  @BeforeEach
+  void putFilesBesideTheServiceThatItMustNotRead() throws IOException {
+    Files.writeString(folder.resolve("application.properties"), "server.port=1\n");
+  }
+
+  @AfterEach
+  void stop() {
+    if (process != null) {
+      process.destroyForcibly();
+    }
+  }
+
+  /** Starts a jar; standard error goes to a file. */
+  private BufferedReader start(String service, Map<String, String> environment, String... arguments) throws IOException {
+    String name = service.replace("_", "");
+    Path jar = Path.of("shuffler/services", name, service + "_application.jar").toAbsolutePath();
+    List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-jar", jar.toString()));
+    command.addAll(List.of(arguments));
+    ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectError(folder.resolve("stderr").toFile());
+    builder.environment().clear();
+    builder.environment().putAll(environment);
+    process = builder.start();
+    return process.inputReader();
+  }
+
+  private String standardError() throws IOException {
+    return Files.readString(folder.resolve("stderr"));
+  }
+
+  private static String waitFor(String pattern, BufferedReader output, List<String> lines) throws IOException {
+    for (String line = output.readLine(); line != null; line = output.readLine()) {
+      lines.add(line);
+      Matcher matcher = Pattern.compile(pattern).matcher(line);
+      if (matcher.find()) {
+        return matcher.group(1);
+      }
+    }
+    throw new AssertionError("the service ended; its output: " + lines);
+  }
+
+  private static HttpResponse<String> get(String port, String path) throws Exception {
+    HttpRequest request = HttpRequest.newBuilder(URI.create("http://localhost:" + port + path)).build();
+    return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
+  }
+
+  @ParameterizedTest
+  @CsvSource({"task_assignment, Task Assignment", "task_management, Task Management", "collector, Collector"})
+  void serviceAnswersLogsJsonAndStopsOnSigterm(String service, String name) throws Exception {
+    Map<String, String> environment = Map.of(
+        "PORT", "0",
+        "FCP_OPTS", "--model_cdn_signing_key_value_a 'hush'",
+        // Spring Boot itself would read these.
+        "SERVER_PORT", "1",
+        "SPRING_APPLICATION_JSON", "{\"server\":{\"port\":1}}",
+        "SPRING_CONFIG_LOCATION", "file:/");
+    List<String> log = new ArrayList<>();
+    BufferedReader output = start(service, environment);
+    String port = waitFor("Tomcat started on port ([0-9]+)", output, log);
+    assertThat(get(port, "/healthz").body()).isEqualTo("Greetings from " + name + " Spring Boot! Health check. \n");
+    HttpResponse<String> ready = get(port, "/ready");
+    assertThat(ready.body()).isEqualTo("Greetings from " + name + " Spring Boot! Ready check. \n");
+    assertThat(ready.statusCode()).isEqualTo(200);
+    assertThat(get(port, "/actuator/prometheus").body()).contains("http_server_requests");
+
+    process.toHandle().destroy(); // Process.destroy would close its output, too
+    assertThat(process.waitFor(30, TimeUnit.SECONDS)).isTrue();
+    assertThat(process.exitValue()).isEqualTo(SIGTERM_EXIT_CODE);
+    output.lines().forEach(log::add);
+    assertThat(log).allMatch(line -> line.matches("\\{\"@timestamp\":.*\"severity\":\"INFO\"}")).noneMatch(line -> line.contains("hush"));
+    assertThat(log).anyMatch(line -> line.contains("Graceful shutdown complete"));
+    assertThat(standardError()).isEmpty();
+  }
+
+  @Test
+  void localProfileLogsForPeople() throws Exception {
+    List<String> log = new ArrayList<>();
+    waitFor("(Started CollectorApplication)", start("collector", Map.of("PORT", "0", "SPRING_PROFILES_ACTIVE", "local")), log);
+    assertThat(log).isNotEmpty().allMatch(line -> line.matches("[0-9T:.Z+-]+ +INFO .*"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"task_assignment, 8083", "task_management, 8082", "collector, 8082"})
+  void serviceHasItsPort(String service, String port) throws Exception {
+    assertThat(waitFor("Tomcat initialized with port ([0-9]+)", start(service, Map.of()), new ArrayList<>())).isEqualTo(port);
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
+    "FCP_OPTS               | --project_id 'x | FCP_OPTS: --project_id: malformed quotes, expected 'value' followed by a space or the end",
+    "SECURITY_OPTS          | x               | SECURITY_OPTS: character 1: expected an option, as in --name 'value'",
+    "ENCRYPTION_OPTS        | --x 'y'         | ENCRYPTION_OPTS: unknown option --x",
+    "SPRING_PROFILES_ACTIVE | production      | SPRING_PROFILES_ACTIVE: expected gcp or local, found 'production'",
+  })
+  void malformedEnvironmentStopsTheStartWithOneLine(String variable, String value, String message) throws Exception {
+    assertThat(start("collector", Map.of(variable, value)).readLine()).isNull();
+    assertThat(process.waitFor()).isEqualTo(64);
+    assertThat(standardError()).isEqualTo("Collector cannot start: " + message + "\n");
+  }
+
+  @Test
+  void argumentsAreRefused() throws Exception {
+    assertThat(start("collector", Map.of(), "--server.port=1").readLine()).isNull();
+    assertThat(process.waitFor()).isEqualTo(64);
+    assertThat(standardError()).isEqualTo("Collector cannot start: the command line takes no arguments; see FCP_OPTS\n");
+  }
+
+  @Test
+  void portInUseStopsTheStartWithoutStackTrace() throws Exception {
+    try (ServerSocket taken = new ServerSocket(0)) {
+      BufferedReader output = start("collector", Map.of("PORT", Integer.toString(taken.getLocalPort())));
+      List<String> log = output.lines().toList();
+      assertThat(process.waitFor()).isEqualTo(1);
+      assertThat(log).last().asString().contains("Port " + taken.getLocalPort() + " was already in use");
+      assertThat(log).noneMatch(line -> line.contains("\\tat "));
+      assertThat(standardError()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"task_scheduler, Task Scheduler", "aggregator, Aggregator", "model_updater, Model Updater"})
+  void missingNativeLibraryStopsTheStartWithOneLine(String service, String name) throws Exception {
+    assertThat(start(service, Map.of("PORT", "0")).readLine()).isNull();
+    assertThat(process.waitFor()).isEqualTo(1);
+    assertThat(standardError())
+        .startsWith(name + " cannot start: TensorFlow (libtensorflow-jni.so): no tensorflow-jni in java.library.path: ")
+        .hasLineCount(1);
+  }
+}
