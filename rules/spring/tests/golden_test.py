@@ -1,4 +1,7 @@
-"""The jar of golden_application, entry by entry. After a change that is meant: python3 tests/golden_test.py JAR > tests/golden.txt"""
+"""The jar of golden_application, entry by entry.
+
+After a change that is meant: python3 tests/golden_test.py bazel-bin/tests/golden_application.jar > tests/golden.txt
+"""
 
 from __future__ import annotations
 

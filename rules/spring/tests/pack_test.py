@@ -28,10 +28,17 @@ class PackTest(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.folder)
         self.loader = write_jar(
-            self.folder / "loader.jar", _LAUNCHER.replace(".", "/") + ".class", "META-INF/MANIFEST.MF", "META-INF/services/x", "META-INF/NOTICE"
+            self.folder / "loader.jar",
+            _LAUNCHER.replace(".", "/") + ".class",
+            "META-INF/MANIFEST.MF",
+            "META-INF/services/x",
+            "META-INF/NOTICE",
         )
         self.app = write_jar(self.folder / "app.jar", "b/B.class", "a/A.class", "META-INF/MANIFEST.MF", "application.properties")
-        self.libraries = [("z-1.jar", write_jar(self.folder / "z.jar", "z/Z.class")), ("own/liba.jar", write_jar(self.folder / "a.jar", "x/X.class"))]
+        self.libraries = [
+            ("z-1.jar", write_jar(self.folder / "z.jar", "z/Z.class")),
+            ("own/liba.jar", write_jar(self.folder / "a.jar", "x/X.class")),
+        ]
 
     def run_pack(self, output: str = "out.jar", cwd: pathlib.Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         words = ["--output", str(self.folder / output), "--target", "//services:collector_application", "--start_class", "com.example.App"]
@@ -41,7 +48,7 @@ class PackTest(unittest.TestCase):
         parameters = self.folder / "parameters"
         parameters.write_text("\n".join(words) + "\n")
         command = [sys.executable, "-I", "-S", "-B", str(_PACK), str(parameters)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment or None)
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment or None, check=False)
 
     def names(self) -> list[str]:
         with zipfile.ZipFile(self.folder / "out.jar") as jar:
@@ -115,9 +122,11 @@ class PackTest(unittest.TestCase):
             for _ in range(300):
                 file.write(b"\0" * (1 << 20))
         self.libraries.append(("big.jar", big))
-        limited = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (200 << 20,) * 2); sys.argv = sys.argv[1:]; runpy.run_path({str(_PACK)!r}, run_name='__main__')"
         self.run_pack()
-        done = subprocess.run([sys.executable, "-I", "-S", "-B", "-c", limited, str(_PACK), str(self.folder / "parameters")], capture_output=True, text=True)
+        limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (200 << 20,) * 2); del sys.argv[0]; "
+        run = limit + "runpy.run_path(sys.argv[0], run_name='__main__')"
+        command = [sys.executable, "-I", "-S", "-B", "-c", run, str(_PACK), str(self.folder / "parameters")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_class_name_of_the_launcher_is_checked(self) -> None:
