@@ -243,7 +243,7 @@ class _Parser:
         whole = word.removeprefix("-")
         if whole.isascii() and whole.isdigit() and (whole[0] != "0" or whole == "0") and word != "-0":
             return int(word)
-        if not whole[:1].isdigit():
+        if not whole[:1].isdigit() or (whole[0] == "0" and whole[1:2].isdigit()):
             raise self._error("expected a value")
         from decimal import Decimal, InvalidOperation
 

@@ -213,7 +213,6 @@ class _Reader:
         while data := self._stream.read(_CHUNK):
             if data.count(0) != len(data):
                 raise TarError(f"{self._name}: the tar ends at byte {self.position}, and other data follows")
-            self.position += len(data)
 
     def parse(self, header: bytes, start: int) -> tuple[int, int]:
         """Checks the sum; the type and the size."""
