@@ -90,7 +90,7 @@ def _gzip(parts: Iterable[bytes], library: str) -> Iterator[bytes]:
     import ctypes
     import os
 
-    # The first library with this name that a process loads serves whoever needs it, the zlib module too, which elsewhere takes the machine's.
+    # The first library of this name that a process loads serves all who need it: the zlib module, too, which would take the machine's.
     pinned = ctypes.CDLL(os.path.abspath(library))
     pinned.zlibVersion.restype = ctypes.c_char_p
     import zlib
@@ -167,10 +167,10 @@ class _Libzstd:
         if left:
             raise CompressionError(f"{name}: truncated Zstandard data")
 
-    def _source(self, data: bytes) -> Any:
+    def _source(self, data: bytes) -> Any:  # noqa: ANN401
         return self._buffer(self._cast(data, self._pointer), len(data), 0)
 
-    def _step(self, function: Any, context: Any, source: Any, *arguments: int) -> tuple[bytes, int]:
+    def _step(self, function: Any, context: Any, source: Any, *arguments: int) -> tuple[bytes, int]:  # noqa: ANN401
         target = self._buffer(self._cast(self._output, self._pointer), CHUNK, 0)
         result = function(context, self._reference(target), self._reference(source), *arguments)
         self._check(result, "Zstandard")

@@ -21,10 +21,12 @@ class Hasher:
         self.size = 0
 
     def write(self, data: bytes) -> None:
+        """Takes the next part."""
         self._hash.update(data)
         self.size += len(data)
 
     def digest(self) -> str:
+        """The digest of all parts so far."""
         return f"sha256:{self._hash.hexdigest()}"
 
 
@@ -36,6 +38,7 @@ class HashingWriter(Hasher):
         self._pass_on = sink.write
 
     def write(self, data: bytes) -> None:
+        """Takes the next part, after SINK did."""
         self._pass_on(data)
         super().write(data)
 
@@ -47,6 +50,7 @@ def chunks(read: Callable[[int], bytes]) -> Iterator[bytes]:
 
 
 def hash_chunks(parts: Iterable[bytes]) -> Hasher:
+    """Digest and size of PARTS."""
     hasher = Hasher()
     for part in parts:
         hasher.write(part)
@@ -54,4 +58,5 @@ def hash_chunks(parts: Iterable[bytes]) -> Hasher:
 
 
 def digest_of(data: bytes) -> str:
+    """The digest of DATA."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

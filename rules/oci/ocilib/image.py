@@ -62,7 +62,7 @@ def scratch(os: str, architecture: str, variant: str) -> tuple[dict[str, Json], 
 
 
 def build(manifest: dict[str, Json], config: dict[str, Json], layers: list[tuple[Layer, str]], options: Options) -> tuple[bytes, bytes]:
-    """Adds LAYERS, each with the label of its owner, and OPTIONS to MANIFEST and CONFIG, which it changes; the bytes of manifest and config.
+    """Adds LAYERS, each with the label of its owner, and OPTIONS to MANIFEST and CONFIG, which it changes; the bytes of both.
 
     Raises:
         ImageError: the base has something of another type than it has to be.
@@ -135,7 +135,7 @@ def _patch(config: dict[str, Json], options: Options) -> dict[str, Json]:
 
 
 def _merge(target: dict[str, Json], patch: dict[str, Json]) -> None:
-    """jq's `target * patch`: objects are merged, the rest is replaced in its place."""
+    """Does what jq's `target * patch` does: objects are merged, the rest is replaced in its place."""
     for key, value in patch.items():
         own = target.get(key)
         if isinstance(own, dict) and isinstance(value, dict):
@@ -182,7 +182,7 @@ def _environment(config: dict[str, Json], data: bytes) -> list[Json]:
 
 
 def _expand(text: str, entries: list[tuple[str, str]]) -> str:
-    """Replaces what matches `\\$\\{?([a-zA-Z0-9_]+)\\}?`: braces need not match, and "$$" is no escape."""
+    r"""Replaces what matches `\$\{?([a-zA-Z0-9_]+)\}?`: braces need not match, and "$$" is no escape."""
     parts = []
     position = 0
     while (dollar := text.find("$", position)) >= 0:

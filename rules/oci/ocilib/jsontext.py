@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
 _SPACE = " \t\n\r"
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_PRINTED = {
-    **{code: f"\\u{code:04x}" for code in (*range(32), 127)},
-    **{8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"},
-}
+_PRINTED = {code: f"\\u{code:04x}" for code in (*range(32), 127)}
+_PRINTED |= {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 # jq refuses more, too (its MAX_PARSING_DEPTH).
 _MAX_DEPTH = 256
 
@@ -66,7 +64,7 @@ def dumps(value: Json) -> str:
 
 
 def decode(data: bytes) -> str:
-    """UTF-8 as jq takes it: what is invalid becomes U+FFFD, one for as many bytes as jq's decoder (jv_unicode.c) takes for one character."""
+    """UTF-8 as jq takes it: what is invalid becomes U+FFFD, one for what jq's decoder (jv_unicode.c) takes for one character."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

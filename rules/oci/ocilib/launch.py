@@ -1,8 +1,8 @@
 """What an image must be to start under a Confidential Space launcher as its author means it.
 
 The launcher refuses some of this when the machine starts, and ignores the rest silently (an unknown label, a name with a blank). Source of
-the grammar: launcher/spec/launch_policy.go and container_runner.go of go-tpm-tools, 67670e5c. Where the launcher trims or folds case, only the
-form that needs neither is accepted here, since other readers of the label do not.
+the grammar: launcher/spec/launch_policy.go and container_runner.go of go-tpm-tools, 67670e5c. Where the launcher trims or folds case, only
+the form that needs neither is accepted here, since other readers of the label do not.
 """
 
 from __future__ import annotations

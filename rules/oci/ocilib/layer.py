@@ -39,8 +39,9 @@ def from_json(data: bytes, name: str) -> Layer:
 
 
 def describe(stream: BinaryIO, name: str, libzstd: str | None = None) -> Layer:
-    """Describes the layer in STREAM as upstream's rules_oci does, which takes a layer as it is: what is damaged Zstandard, or no tar, is a
-    layer without compression; LIBZSTD is for `compression.decompress`.
+    """Describes the layer in STREAM; LIBZSTD is for `compression.decompress`.
+
+    As in upstream's rules_oci, a layer is taken as it is: what is damaged Zstandard, or no tar, is a layer without compression.
 
     Raises:
         CompressionError: damaged gzip data.

@@ -102,7 +102,7 @@ def members(stream: BinaryIO | Pipe, name: str) -> Iterator[Member]:
             continue
         if kind not in _KINDS:
             raise TarError(
-                f"{name}: entry of unsupported type {chr(kind)!r} at byte {start}: sparse, multi-volume and vendors' types have no place in a layer"
+                f"{name}: entry of unsupported type {chr(kind)!r} at byte {start}: sparse files and the like have no place in a layer"
             )
         path, link = _names(header)
         if long_name is not None:
@@ -113,8 +113,8 @@ def members(stream: BinaryIO | Pipe, name: str) -> Iterator[Member]:
         link = pax.get("linkpath", link)
         if "GNU.sparse.major" in pax or "GNU.sparse.map" in pax:
             raise TarError(f"{name}: {path!r} is a sparse file, which has no place in a layer")
-        if "size" in pax:
-            size = _decimal(pax["size"], f"{name}, byte {start}")
+        where = f"{name}, byte {start}"
+        size = _decimal(pax.get("size", str(size)), where)
         word = _KINDS[kind]
         if word == "file" and path.endswith("/"):
             word = "directory"  # v7 knows no other mark
@@ -126,9 +126,10 @@ def members(stream: BinaryIO | Pipe, name: str) -> Iterator[Member]:
             data,
             reader.position,
             reader.number(header, 100, 8, start) & 0o7777,
-            reader.number(header, 108, 8, start),
-            reader.number(header, 116, 8, start),
-            reader.number(header, 136, 12, start),
+            _decimal(pax["uid"], where) if "uid" in pax else reader.number(header, 108, 8, start),
+            _decimal(pax["gid"], where) if "gid" in pax else reader.number(header, 116, 8, start),
+            # A time may have a fraction; whole seconds will do.
+            _decimal(pax["mtime"].partition(".")[0], where) if "mtime" in pax else reader.number(header, 136, 12, start),
             link,
         )
         reader.skip(data + -data % BLOCK, f"the data of {path!r}")
@@ -144,9 +145,11 @@ class Pipe:
         self._rest = b""
 
     def seekable(self) -> bool:
+        """It is not."""
         return False
 
     def read(self, count: int) -> bytes:
+        """At most COUNT bytes, none at the end."""
         while not self._rest:
             part = next(self._parts, None)
             if part is None:
@@ -280,12 +283,12 @@ def _names(header: bytes) -> tuple[str, str]:
 
 def _decimal(text: str, where: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise TarError(f"{where}: damaged tar: {text!r} is no size")
+        raise TarError(f"{where}: damaged tar: {text!r} is no number")
     return int(text)
 
 
 def _pax(data: bytes, where: str) -> dict[str, str]:
-    """Parses records of the form b"<length> <key>=<value>\\n"."""
+    r"""Parses records of the form b"<length> <key>=<value>\n"."""
     records = {}
     position = 0
     while position < len(data):

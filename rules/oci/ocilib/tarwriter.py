@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     class Sink(Protocol):
         """What a tar is written to."""
 
-        def write(self, data: bytes, /) -> object: ...
+        def write(self, data: bytes, /) -> object:
+            """Takes all of DATA."""
 
     Source = str | os.PathLike[str] | bytes
 

@@ -25,6 +25,7 @@ _FILES = ("created", "entrypoint", "cmd", "exposed_ports", "volumes", "env", "la
 
 
 def main(arguments: list[str]) -> None:
+    """Makes the image that the arguments describe."""
     output, digest_file, config_file = arguments[:3]
     options = image.Options()
     base = None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str]) -> None:
+    """Makes the index that the arguments describe."""
     output, digest_file = arguments[:2]
     manifests: list[Json] = []
     notes = None

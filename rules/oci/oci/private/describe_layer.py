@@ -14,6 +14,7 @@ from ocilib import layer
 
 
 def main(arguments: list[str]) -> None:
+    """Describes the layer that the arguments name."""
     tar, descriptor = arguments[:2]
     strict = False
     kind = blob = ""

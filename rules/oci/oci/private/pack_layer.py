@@ -19,6 +19,7 @@ _ARITY = {"file": 2, "directory": 1, "symlink": 2, "mode": 2, "owner": 2}
 
 
 def main(arguments: list[str]) -> None:
+    """Packs what the arguments say."""
     tar, descriptor = arguments[:2]
     # Path in the tar to kind and source or target.
     entries: dict[str, tuple[str, str]] = {}

@@ -5,6 +5,7 @@ import json
 import pathlib
 import tarfile
 import unittest
+from typing import Any
 
 _HERE = pathlib.Path("tests/cases")
 
@@ -31,7 +32,7 @@ def _blob(layout: pathlib.Path, digest: str) -> bytes:
     return (layout / "blobs" / digest.replace(":", "/")).read_bytes()
 
 
-def _image(name: str) -> tuple[pathlib.Path, dict, bytes]:
+def _image(name: str) -> tuple[pathlib.Path, dict[str, Any], bytes]:
     """Layout, manifest and bytes of the config of the image NAME."""
     layout = _HERE / name
     (descriptor,) = json.loads((layout / "index.json").read_bytes())["manifests"]

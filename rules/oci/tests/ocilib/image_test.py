@@ -3,9 +3,12 @@
 import hashlib
 import json
 import unittest
+from typing import Any
 
 from ocilib import image
 from ocilib.layer import Layer
+
+Json = dict[str, Any]
 
 
 def _options(**values: bytes | str) -> image.Options:
@@ -15,17 +18,19 @@ def _options(**values: bytes | str) -> image.Options:
     return options
 
 
-def _scratch(**values: bytes | str) -> tuple[dict, dict]:
+def _scratch(**values: bytes | str) -> tuple[Json, Json]:
     """Manifest and config of an image without base and layers."""
     manifest, config = image.build(*image.scratch("linux", "amd64", ""), [], _options(**values))
     return json.loads(manifest), json.loads(config)
 
 
-def _settings(base: dict | None = None, **values: bytes | str) -> dict:
+def _settings(base: Json | None = None, **values: bytes | str) -> Json:
     """The object "config" of an image on a base with the given one."""
     manifest, config = image.scratch("linux", "amd64", "")
     config["config"] = base if base is not None else {}
-    return json.loads(image.build(manifest, config, [], _options(**values))[1])["config"]
+    built: Json = json.loads(image.build(manifest, config, [], _options(**values))[1])
+    settings: Json = built["config"]
+    return settings
 
 
 class ImageTest(unittest.TestCase):
@@ -108,8 +113,8 @@ class ImageTest(unittest.TestCase):
         self.assertEqual(_scratch(created=b"2024-02-03T04:05:06Z\n")[1]["created"], "2024-02-03T04:05:06Z\n")
 
     def test_base_keeps_unknown_fields_order_and_numbers(self) -> None:
-        manifest = {"config": {"data": "e30=", "digest": "sha256:0", "x": 1}, "layers": [], "y": 2, "schemaVersion": 2}
-        config = {"os": "linux", "config": {"Weird": 1, "User": "0"}, "z": None}
+        manifest: Json = {"config": {"data": "e30=", "digest": "sha256:0", "x": 1}, "layers": [], "y": 2, "schemaVersion": 2}
+        config: Json = {"os": "linux", "config": {"Weird": 1, "User": "0"}, "z": None}
         manifest_bytes, config_bytes = image.build(manifest, config, [], _options(user="7"))
         self.assertEqual(config_bytes, b'{\n  "os": "linux",\n  "config": {\n    "Weird": 1,\n    "User": "7"\n  },\n  "z": null\n}')
         written = json.loads(manifest_bytes)
@@ -138,7 +143,7 @@ class ImageTest(unittest.TestCase):
             self.assertEqual([layer["mediaType"] for layer in written["layers"]], expected)
 
     def test_a_base_without_lists_gets_them_at_the_end(self) -> None:
-        config: dict = {"os": "linux"}
+        config: Json = {"os": "linux"}
         image.build({"config": {}}, config, [(Layer("sha256:1", "sha256:2", "", 3), "//a:b")], _options())
         self.assertEqual(list(config), ["os", "rootfs", "history"])
         self.assertEqual(config["history"], [{"created": "1970-01-01T00:00:00Z", "created_by": "bazel build //a:b"}])
@@ -150,7 +155,7 @@ class ImageTest(unittest.TestCase):
             _settings({"Env": [1]}, env=b"A=1")
 
     def test_the_platform_of_an_index_has_what_is_known(self) -> None:
-        config = {"os.features": ["x"], "variant": None, "architecture": "arm64", "os": "linux", "other": 1}
+        config: Json = {"os.features": ["x"], "variant": None, "architecture": "arm64", "os": "linux", "other": 1}
         self.assertEqual(list(image.platform(config).items()), [("os", "linux"), ("architecture", "arm64"), ("os.features", ["x"])])
 
 

@@ -1,15 +1,16 @@
 """Tests of ocilib.launch: each rule by an image that keeps it and one that breaks it."""
 
 import unittest
+from typing import Any
 
 from ocilib import image, launch
 
-_MANIFEST = {"config": {"mediaType": "application/vnd.oci.image.config.v1+json"}}
+_MANIFEST: dict[str, Any] = {"config": {"mediaType": "application/vnd.oci.image.config.v1+json"}}
 _P = "tee.launch_policy."
 
 
 def _problems(**settings: object) -> list[str]:
-    config = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"], **settings}}
+    config: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"], **settings}}
     return launch.problems(_MANIFEST, config)
 
 
@@ -127,7 +128,7 @@ class LaunchTest(unittest.TestCase):
         options = image.Options()
         for name, value in values.items():
             setattr(options, name, value)
-        config = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"]}}
+        config: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"]}}
         launch.check_image("//a:b", _MANIFEST, config, base_labels, options)
 
     def test_labels_of_the_base_have_to_be_set_again(self) -> None:

@@ -7,6 +7,7 @@ import tempfile
 import unittest
 
 from ocilib import layout
+from ocilib.digest import digest_of
 from ocilib.errors import Error
 
 
@@ -23,7 +24,7 @@ class LayoutTest(unittest.TestCase):
         path = str(self.root / f"image_{copy}")
         writer = layout.LayoutWriter(path, copy=copy)
         config = writer.blob(b'{"config":{"Labels":{"a":"1"}}}')
-        layer = layout.digest_of(b"layer")
+        layer = digest_of(b"layer")
         writer.link(str(blob), layer)
         manifest = writer.blob(json.dumps({"config": {"digest": config}, "layers": [{"digest": layer}]}).encode())
         writer.index({"manifests": [{"digest": manifest}]}, "{}")
@@ -36,7 +37,7 @@ class LayoutTest(unittest.TestCase):
             self.assertEqual(image.labels(), ["a"])
             ((blob, digest),) = image.layers()
             self.assertEqual(pathlib.Path(blob).read_bytes(), b"layer")
-            self.assertEqual(digest, layout.digest_of(b"layer"))
+            self.assertEqual(digest, digest_of(b"layer"))
             self.assertEqual(os.path.islink(blob), not copy)
             self.assertEqual(len(list(layout.blobs(path))), 3)
 

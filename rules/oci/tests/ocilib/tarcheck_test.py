@@ -4,12 +4,13 @@ import io
 import tarfile
 import unittest
 
-from ocilib.tarcheck import Pipe, TarError, check_tar, members
+from ocilib.tarcheck import Pipe, check_tar, members
+from ocilib.tarwriter import TarError
 
 
-def _tar(*entries: tuple[str, bytes] | tarfile.TarInfo, format: int = tarfile.GNU_FORMAT) -> bytes:
+def _tar(*entries: tuple[str, bytes] | tarfile.TarInfo, form: int = tarfile.GNU_FORMAT) -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as tar:
+    with tarfile.open(fileobj=out, mode="w", format=form) as tar:
         for entry in entries:
             if isinstance(entry, tarfile.TarInfo):
                 tar.addfile(entry)
@@ -29,47 +30,39 @@ def _link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
 
 def _check(data: bytes) -> None:
     """Checks DATA as a file, and as a stream that cannot seek: both ways say the same."""
-    errors = []
-    for stream in (io.BytesIO(data), Pipe(data[at : at + 1000] for at in range(0, len(data), 1000))):
-        try:
-            check_tar(stream, "x.tar")
-            errors.append("")
-        except TarError as error:
-            errors.append(str(error))
-    if errors[0].startswith("x.tar: truncated") or "the file is empty" in errors[0]:
-        assert errors[1], errors
-    else:
-        assert errors[0] == errors[1], errors
-    if errors[0]:
-        raise TarError(errors[0])
+    as_file = _error(io.BytesIO(data))
+    as_stream = _error(Pipe(data[at : at + 1000] for at in range(0, len(data), 1000)))
+    # How much is missing, a stream cannot tell as exactly.
+    same = bool(as_stream) if "truncated" in as_file or "is empty" in as_file else as_stream == as_file
+    assert same, (as_file, as_stream)
+    if as_file:
+        raise TarError(as_file)
+
+
+def _error(stream: io.BytesIO | Pipe) -> str:
+    try:
+        check_tar(stream, "x.tar")
+    except TarError as error:
+        return str(error)
+    return ""
 
 
 class TarCheckTest(unittest.TestCase):
     def test_whole_tars_of_every_format_pass(self) -> None:
         long = "d" * 90 + "/" + "f" * 150
-        for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-            with self.subTest(format=format):
-                data = (
-                    _tar(
-                        ("a", b"x" * 5000),
-                        (long, b"y"),
-                        _link("l", tarfile.SYMTYPE, "/abs"),
-                        _link("h", tarfile.LNKTYPE, "a"),
-                        format=format,
-                    )
-                    if (format != tarfile.USTAR_FORMAT)
-                    else _tar(("a", b"x"), ("d" * 90 + "/" + "f" * 60, b"y"), format=format)
-                )
-                _check(data)
+        _check(_tar(("a", b"x"), ("d" * 90 + "/" + "f" * 60, b"y"), form=tarfile.USTAR_FORMAT))
+        for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            with self.subTest(form=form):
+                links = (_link("l", tarfile.SYMTYPE, "/abs"), _link("h", tarfile.LNKTYPE, "a"))
+                _check(_tar(("a", b"x" * 5000), (long, b"y"), *links, form=form))
 
     def test_members_are_as_written(self) -> None:
         info = tarfile.TarInfo("é" * 80)
         info.mode, info.uid, info.gid, info.mtime, info.type = 0o750, 70000, 3_000_000, 1234, tarfile.DIRTYPE
-        for format in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-            (member,) = members(io.BytesIO(_tar(info, format=format)), "x.tar")
-            self.assertEqual(
-                (member.path.rstrip("/"), member.kind, member.mode, member.uid, member.mtime), ("é" * 80, "directory", 0o750, 70000, 1234)
-            )
+        for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+            (member,) = members(io.BytesIO(_tar(info, form=form)), "x.tar")
+            found = (member.path.rstrip("/"), member.kind, member.mode, member.uid, member.gid, member.mtime)
+            self.assertEqual(found, ("é" * 80, "directory", 0o750, 70000, 3_000_000, 1234))
 
     def test_the_data_is_where_a_member_says(self) -> None:
         data = _tar(("a", b"first"), ("b" * 120, b"second"))
@@ -120,7 +113,7 @@ class TarCheckTest(unittest.TestCase):
         info = tarfile.TarInfo("harmless")
         info.pax_headers = {"path": "../evil"}
         with self.assertRaisesRegex(TarError, "component"):
-            _check(_tar(info, format=tarfile.PAX_FORMAT))
+            _check(_tar(info, form=tarfile.PAX_FORMAT))
 
     def test_a_hard_link_to_nowhere_is_refused(self) -> None:
         with self.assertRaisesRegex(TarError, "which is not an earlier entry"):

@@ -6,15 +6,21 @@ import pathlib
 import tarfile
 import tempfile
 import unittest
+from collections.abc import Callable
+from typing import Any
 
 from ocilib.tarwriter import RECORD, TarError, TarWriter
 
 
-def _tar(fill) -> bytes:
+def _tar(fill: Callable[[TarWriter], object]) -> bytes:
     out = io.BytesIO()
     with TarWriter(out) as tar:
         fill(tar)
     return out.getvalue()
+
+
+def _file(source: pathlib.Path | bytes, path: str = "f") -> bytes:
+    return _tar(lambda tar: tar.file(path, source))
 
 
 def _members(data: bytes) -> list[tarfile.TarInfo]:
@@ -62,7 +68,11 @@ class TarWriterTest(unittest.TestCase):
         self.assertEqual(folder.name, "x" * 100)
 
     def test_names_are_utf_8_and_may_be_any_bytes(self) -> None:
-        members = _members(_tar(lambda tar: [tar.file("é", b""), tar.file("\udcff", b"")]))
+        def fill(tar: TarWriter) -> None:
+            tar.file("é", b"")
+            tar.file("\udcff", b"")
+
+        members = _members(_tar(fill))
         self.assertEqual([member.name for member in members], ["é", "\udcff"])
 
     def test_numbers_beyond_octal_fields_are_in_base_256(self) -> None:
@@ -75,34 +85,36 @@ class TarWriterTest(unittest.TestCase):
                 source = pathlib.Path(folder, "f")
                 content = bytes(i % 251 for i in range(size))
                 source.write_bytes(content)
-                from_path = _tar(lambda tar, source=source: tar.file("f", source))
-                from_bytes = _tar(lambda tar, content=content: tar.file("f", content))
-                self.assertEqual(from_path, from_bytes)
-                with tarfile.open(fileobj=io.BytesIO(from_path)) as tar:
-                    self.assertEqual(tar.extractfile("f").read(), content)
+                from_path = _file(source)
+                self.assertEqual(from_path, _file(content))
+                self.assertEqual(from_path[512 : 512 + size], content)
+                self.assertEqual(_members(from_path)[0].size, size)
 
     def test_paths_that_a_layer_must_not_have_are_refused(self) -> None:
         for path in ("", "/etc", "../x", "a/../b", "a//b", "./a", "a/.", "a/", "a\0b"):
             with self.subTest(path=path), self.assertRaisesRegex(TarError, "the path "):
-                _tar(lambda tar, path=path: tar.file(path, b""))
+                _file(b"", path)
 
     def test_a_path_comes_once(self) -> None:
-        with self.assertRaisesRegex(TarError, "two tar entries have the path 'a'"):
-            _tar(lambda tar: [tar.file("a", b""), tar.directory("a")])
+        with self.assertRaisesRegex(TarError, "two tar entries have the path 'a'"), TarWriter(io.BytesIO()) as tar:
+            tar.file("a", b"")
+            tar.directory("a")
 
     def test_a_hard_link_needs_its_target_before_it(self) -> None:
         with self.assertRaisesRegex(TarError, "not in the tar so far"):
             _tar(lambda tar: tar.hardlink("a", "b"))
 
     def test_modes_links_and_sources_are_checked(self) -> None:
-        for fill, message in (
-            (lambda tar: tar.file("a", b"", 0o10000), "mode 10000"),
-            (lambda tar: tar.symlink("a", ""), "has the target ''"),
-            (lambda tar: tar.file("a", "/"), "no regular file"),
-            (lambda tar: tar.file("a", b"", uid=-1), "negative number"),
+        for arguments, message in (
+            ({"mode": 0o10000}, "mode 10000"),
+            ({"source": "/"}, "no regular file"),
+            ({"uid": -1}, "negative number"),
         ):
-            with self.assertRaisesRegex(TarError, message):
-                _tar(fill)
+            values: dict[str, Any] = {"source": b"", **arguments}
+            with self.assertRaisesRegex(TarError, message), TarWriter(io.BytesIO()) as tar:
+                tar.file("a", **values)
+        with self.assertRaisesRegex(TarError, "has the target ''"):
+            _tar(lambda tar: tar.symlink("a", ""))
 
     def test_an_error_leaves_no_end_that_would_make_it_whole(self) -> None:
         out = io.BytesIO()
