@@ -201,21 +201,18 @@ def write_keystore_layer(writer: tarwriter.TarWriter, certificates: dict[str, by
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the command; ends with one line on stderr and exit code 1 if it cannot be done."""
+    """Runs the command; raises what the functions above raise, which run.py of ocilib makes one line of."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--package", required=True, help="layer of the package ca-certificates")
     parser.add_argument("--store", required=True, choices=["bundle", "keystore"], help="what the layer is to hold")
     parser.add_argument("--output", required=True, help="the layer, an uncompressed tar")
     options = parser.parse_args(arguments)
-    try:
-        certificates, copyright_file = read_package(options.package)
-        with open(options.output, "wb") as output, tarwriter.TarWriter(output) as writer:
-            if options.store == "bundle":
-                write_bundle_layer(writer, certificates, copyright_file)
-            else:
-                write_keystore_layer(writer, certificates)
-    except (Error, OSError) as error:
-        sys.exit(f"certificates: {error}")
+    certificates, copyright_file = read_package(options.package)
+    with open(options.output, "wb") as output, tarwriter.TarWriter(output) as writer:
+        if options.store == "bundle":
+            write_bundle_layer(writer, certificates, copyright_file)
+        else:
+            write_keystore_layer(writer, certificates)
 
 
 if __name__ == "__main__":

@@ -270,7 +270,7 @@ def make_layer(deb: BinaryIO, target: BinaryIO, decompressors: Decompressors, on
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the command; ends with one line on stderr and exit code 1 if it cannot be done."""
+    """Runs the command; raises what make_layer raises, which run.py of ocilib makes one line of."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--deb", required=True, help="the package")
     parser.add_argument("--output", required=True, help="the layer, an uncompressed tar")
@@ -280,12 +280,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--zstd", required=True, help="the program zstd")
     parser.add_argument("--only", action="append", default=[], help="a path to keep, with what is below it; without, all and the status")
     options = parser.parse_args(arguments)
-    try:
-        with open(options.deb, "rb") as deb, open(options.output, "w+b") as target:
-            decompressors = Decompressors(options.linker, options.library_path, options.xz, options.zstd)
-            make_layer(deb, target, decompressors, options.only, os.path.basename(options.deb))
-    except (Error, OSError) as error:
-        sys.exit(f"deb_layer: {error}")
+    with open(options.deb, "rb") as deb, open(options.output, "w+b") as target:
+        decompressors = Decompressors(options.linker, options.library_path, options.xz, options.zstd)
+        make_layer(deb, target, decompressors, options.only, os.path.basename(options.deb))
 
 
 if __name__ == "__main__":

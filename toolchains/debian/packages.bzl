@@ -65,6 +65,8 @@ def _places(rctx, package, mirrors):
     # Read without a note of it: another archive gives the same bytes, so it is no reason to fetch again.
     archive = rctx.os.environ.get("INPUT_ARCHIVE")
     if archive:
+        if not archive.startswith("/"):
+            fail("INPUT_ARCHIVE is %r: expected the absolute path of a folder" % archive)
         path = "%s/content_addressable/sha256/%s/file" % (archive.rstrip("/"), package.sha256)
         if rctx.path(path).exists:
             urls.append("file://" + path)
