@@ -70,6 +70,7 @@ def _reach_impl(target, ctx):
 
 _reach = aspect(
     implementation = _reach_impl,
+    apply_to_generating_rules = True,
     attr_aspects = ["*"],
 )
 
