@@ -36,7 +36,7 @@ public final class AggregationCheck implements ReadinessCheck {
   }
 
   private static byte[] resource(String name) {
-    try (InputStream stream = AggregationCheck.class.getResourceAsStream(name)) {
+    try (InputStream stream = AggregationCheck.class.getResourceAsStream("/shuffler/common/aggregation/" + name)) {
       return stream.readAllBytes();
     } catch (IOException broken) {
       throw StartException.failure("aggregation: the jar holds no readable " + name);

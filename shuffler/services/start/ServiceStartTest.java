@@ -14,9 +14,11 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -31,6 +33,9 @@ class ServiceStartTest {
   @TempDir Path folder;
 
   private Process process;
+
+  /** Where the JNI libraries lie; as in the images, where they lie beside the jar. */
+  private Optional<Path> nativeLibraries = Optional.empty();
 
   @BeforeEach
   void putFilesBesideTheServiceThatItMustNotRead() throws IOException {
@@ -48,7 +53,8 @@ class ServiceStartTest {
   private BufferedReader start(String service, Map<String, String> environment, String... arguments) throws IOException {
     String name = service.replace("_", "");
     Path jar = Path.of("shuffler/services", name, service + "_application.jar").toAbsolutePath();
-    List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", "-jar", jar.toString()));
+    String libraries = nativeLibraries.map(folder -> "-Djava.library.path=" + folder).orElse("-Djava.library.path=.");
+    List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", libraries, "-jar", jar.toString()));
     command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectError(folder.resolve("stderr").toFile());
     builder.environment().clear();
@@ -103,6 +109,24 @@ class ServiceStartTest {
     assertThat(log).allMatch(line -> line.matches("\\{\"@timestamp\":.*\"severity\":\"INFO\"}")).noneMatch(line -> line.contains("hush"));
     assertThat(log).anyMatch(line -> line.contains("Graceful shutdown complete"));
     assertThat(standardError()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "task_scheduler, Task Scheduler, ''",
+    "aggregator, Aggregator, The aggregation library summed two checkpoints.",
+    "model_updater, Model Updater, The aggregation library summed two checkpoints.",
+  })
+  void tensorflowServiceSaysWhatItRuns(String service, String name, String aggregation) throws Exception {
+    nativeLibraries = Optional.of(Path.of("shuffler/native").toAbsolutePath());
+    String libcxx = Path.of(System.getenv("LIBCXX")).toAbsolutePath().toString();
+    BufferedReader output = start(service, Map.of("PORT", "0", "LD_LIBRARY_PATH", libcxx));
+    String port = waitFor("Tomcat started on port ([0-9]+)", output, new ArrayList<>());
+    HttpResponse<String> ready = get(port, "/ready");
+    assertThat(ready.statusCode()).isEqualTo(200);
+    assertThat(ready.body().lines()).first().isEqualTo("Greetings from " + name + " Spring Boot! Ready check. ");
+    assertThat(ready.body().lines().skip(1).collect(Collectors.joining("\n")))
+        .matches("TensorFlow 2\\.[0-9]+\\.[0-9]+ executed a graph\\." + (aggregation.isEmpty() ? "" : "\n" + aggregation));
   }
 
   @Test
