@@ -15,6 +15,8 @@ def fetch(rctx, what, sha256, client, **kwargs):
         **kwargs: output, and type if the file is an archive that is to be unpacked there.
     """
     archive = rctx.getenv("INPUT_ARCHIVE")
+    if archive and not archive.startswith("/"):
+        fail("INPUT_ARCHIVE is %r: expected the absolute path of a folder" % archive)
     archived = "%s/content_addressable/sha256/%s/file" % (archive, sha256) if archive else None
 
     # Without an address, only the cache is asked.
@@ -24,28 +26,29 @@ def fetch(rctx, what, sha256, client, **kwargs):
     rctx.report_progress("fetching " + what)
     file = client()
     if not _download(rctx, ["file://%s" % file], sha256, kwargs).success:
-        fail("%s: the file that the package client brought does not have the sha256 of the lock, %s. %s" % (what, sha256, WAYS_OUT))
+        fail("%s: the package client brought a file that does not have the sha256 of the lock, %s. %s" % (what, sha256, _WAYS_OUT))
 
-WAYS_OUT = "Lock again (bazel run //toolchains/python:lock -- update), or give the inputs of this commit: INPUT_ARCHIVE=<folder>."
+# Of what a client says: pip lists every version that there ever was.
+_MAX_LINE = 200
+
+_WAYS_OUT = "Lock again (bazel run //toolchains/python:lock -- update), or give the inputs of this commit: INPUT_ARCHIVE=<folder>."
 
 def _download(rctx, urls, sha256, kwargs):
     download = rctx.download_and_extract if "type" in kwargs else rctx.download
     return download(url = urls, sha256 = sha256, allow_fail = True, **kwargs)
 
 def run(rctx, what, command, **kwargs):
-    """Runs a program of the machine; if it fails, so does the fetch, with the program's output.
+    """Runs a program to fetch something; if it fails, so does the fetch, with what the program says in one line.
 
     Args:
         rctx: the repository context.
         what: what it is run for, for the message: name and version.
         command: program and arguments.
         **kwargs: what else rctx.execute takes.
-
-    Returns:
-        Its standard output.
     """
     result = rctx.execute(command, timeout = 1800, **kwargs)
     if result.return_code:
-        output = "\n".join([line for line in (result.stdout + result.stderr).split("\n") if line.strip()])
-        fail("%s: %s failed with exit code %d: %s. %s" % (what, command[0], result.return_code, output, WAYS_OUT))
-    return result.stdout
+        lines = [line.strip().removeprefix("ERROR: ") for line in (result.stdout + result.stderr).split("\n")]
+        said = [line[:_MAX_LINE] for line in lines if line and not line.startswith("WARNING") and "://" not in line]
+        fail("%s: not in Bazel's repository cache nor in an input archive, and %s fails: %s. %s" %
+             (what, str(command[0]).split("/")[-1], "; ".join(said) or "exit code %d" % result.return_code, _WAYS_OUT))

@@ -18,6 +18,8 @@ import warnings
 from importlib.util import MAGIC_NUMBER, source_hash
 from types import CodeType
 
+from ocilib.errors import Error
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,7 @@ _SIZED = struct.Struct("<BI")
 _REFERENCE = struct.Struct("<cI")
 
 
-class BytecodeError(Exception):
+class BytecodeError(Error):
     """Code that this module cannot write; str() is one line for the user."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-import os
 import subprocess
 import sys
 import unittest
@@ -51,14 +50,13 @@ class CompileModuleTest(unittest.TestCase):
 
     def test_bytes_do_not_depend_on_the_process(self) -> None:
         script = (
-            "import sys; sys.path.insert(0, sys.argv[1]); import bytecode;"
+            "import sys; sys.path += sys.argv[1].split(':'); import bytecode;"
             "held = [sys.intern(text) for text in sys.argv[3:]];"
             "sys.stdout.write(bytecode.compile_module(sys.argv[2].encode(), 'm.py').hex())"
         )
-        folder = os.path.dirname(os.path.abspath(bytecode.__file__))
         for seed, held in (("1", []), ("2", ["name", "total", "Inner", "two words", "method"])):
             environment = {"PYTHONHASHSEED": seed, "LC_ALL": "C.UTF-8"}
-            command = [sys.executable, "-S", "-B", "-c", script, folder, _SOURCE, *held]
+            command = [sys.executable, "-S", "-B", "-c", script, ":".join(sys.path), _SOURCE, *held]
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             self.assertEqual(done.stdout, _code(_SOURCE.encode()).hex())
 

@@ -225,7 +225,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except (Error, OSError, bytecode.BytecodeError, tarfile.TarError) as e:
-        sys.exit(f"image_layers: {e}")
+    main(sys.argv[1:])
