@@ -40,7 +40,10 @@ class PackTest(unittest.TestCase):
             ("own/liba.jar", write_jar(self.folder / "a.jar", "x/X.class")),
         ]
 
-    def run_pack(self, output: str = "out.jar", cwd: pathlib.Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run_pack(
+        self, output: str = "out.jar", cwd: pathlib.Path | None = None, limit: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs pack.py; limit holds arguments of resource.setrlimit."""
         words = ["--output", str(self.folder / output), "--target", "//services:collector_application", "--start_class", "com.example.App"]
         words += ["--launcher_class", _LAUNCHER, "--loader", str(self.loader), "--classes", str(self.app)]
         for name, path in self.libraries:
@@ -48,14 +51,17 @@ class PackTest(unittest.TestCase):
         parameters = self.folder / "parameters"
         parameters.write_text("\n".join(words) + "\n")
         command = [sys.executable, "-I", "-S", "-B", str(_PACK), str(parameters)]
+        if limit:
+            limited = f"import resource, runpy, sys; resource.setrlimit({limit}); del sys.argv[0]; "
+            command[4:4] = ["-c", limited + "runpy.run_path(sys.argv[0], run_name='__main__')"]
         return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment or None, check=False)
 
     def names(self) -> list[str]:
         with zipfile.ZipFile(self.folder / "out.jar") as jar:
             return [name for name in jar.namelist() if not name.endswith("/")]
 
-    def assert_fails(self, message: str) -> None:
-        done = self.run_pack()
+    def assert_fails(self, message: str, limit: str = "") -> None:
+        done = self.run_pack(limit=limit)
         self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stderr, f"springboot //services:collector_application: {message}\n")
         self.assertFalse((self.folder / "out.jar").exists(), "a jar was left behind")
@@ -122,12 +128,11 @@ class PackTest(unittest.TestCase):
             for _ in range(300):
                 file.write(b"\0" * (1 << 20))
         self.libraries.append(("big.jar", big))
-        self.run_pack()
-        limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_AS, (200 << 20,) * 2); del sys.argv[0]; "
-        run = limit + "runpy.run_path(sys.argv[0], run_name='__main__')"
-        command = [sys.executable, "-I", "-S", "-B", "-c", run, str(_PACK), str(self.folder / "parameters")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = self.run_pack(limit="resource.RLIMIT_AS, (200 << 20,) * 2")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_full_disk(self) -> None:
+        self.assert_fails("[Errno 27] File too large", limit="resource.RLIMIT_FSIZE, (1000,) * 2")
 
     def test_class_name_of_the_launcher_is_checked(self) -> None:
         self.loader = write_jar(self.folder / "old.jar", "org/springframework/boot/loader/JarLauncher.class")

@@ -5,8 +5,4 @@ public final class NotReadyException extends Exception {
   public NotReadyException(String message) {
     super(message);
   }
-
-  public NotReadyException(String message, Throwable cause) {
-    super(message, cause);
-  }
 }
