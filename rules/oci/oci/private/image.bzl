@@ -39,7 +39,7 @@ _ATTRS = _FILE_ATTRS | LAYER_ATTRS | RESOURCE_SET_ATTRS | {
     "base": _file("The image to build upon: a target whose output is the folder of an OCI layout. Without it, the image starts empty."),
     "digest": attr.output(doc = "The file for the image's digest; the macro names it `<name>.json.sha256`."),
     "os": attr.string(doc = "The operating system, as Go names it: `linux`. Needed without a base, and only then allowed."),
-    "strict": attr.bool(doc = "Checks the result as the image of a service: see [service_image](service_image.md). Not in upstream's rule."),
+    "strict": attr.bool(doc = "Checks the result as the image of a service: see [service_image](#service_image). Not in upstream's rule."),
     "tars": attr.label_list(
         allow_files = _TAR_EXTENSIONS,
         doc = "Layers, lowest first: tars, also compressed with gzip or Zstandard. They are taken as they are.",
