@@ -108,7 +108,7 @@ def main() -> int:
         for count in _COUNTS:
             one = functools.partial(package.change_layers, count, 1)
             changes[f"image_{count}"] = {"nothing": _nothing, "one": one, "all": functools.partial(package.change_layers, count, count)}
-        times: dict[tuple[str, str], list[float]] = {(target, what): [] for target in changes for what in changes[target]}
+        times: dict[tuple[str, str], list[float]] = {(target, what): [] for target, kinds in changes.items() for what in kinds}
         # By turns, so that what else the machine does meets all of them.
         for _ in range(options.runs):
             for target, what in times:
