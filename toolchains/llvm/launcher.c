@@ -1,16 +1,24 @@
-// Runs a program of the package tree with the dynamic linker and the libraries of that tree, whatever C library the
-// machine has. Debian's clang names the machine's /lib64/ld-linux-x86-64.so.2 as its interpreter, and a script would
-// need the machine's shell; this needs only the kernel: static, no C library, no environment, no absolute path.
+// Runs a program of the package tree with the dynamic linker and the libraries of that tree,
+// whatever C library the machine has. Debian's clang names the machine's
+// /lib64/ld-linux-x86-64.so.2 as its interpreter, and a script would need the machine's shell; this
+// needs only the kernel: static, no C library, no environment, no absolute path.
 //
-// Called as DIR/NAME (relative to the working directory, as Bazel does) it executes DIR/TREE/usr/lib/llvm-16/bin/NAME;
-// TREE is given at compile time and ends in a slash. argv[0] stays as it was, so that clang finds lld beside itself,
-// through another launcher.
+// Called as DIR/NAME (relative to the working directory, as Bazel does) it executes
+// DIR/TREE/usr/lib/llvm-16/bin/NAME; TREE is given at compile time and ends in a slash. argv[0]
+// stays as it was, so that clang finds lld beside itself, through another launcher.
 //
 // x86-64 Linux. Exit code 127 with one line on standard error if it cannot execute.
 
 typedef unsigned long size_t;
 
-enum { kWrite = 1, kExecve = 59, kExit = 60, kStandardError = 2, kMaxPath = 4096, kMaxArgs = 65536 };
+enum {
+  kWrite = 1,
+  kExecve = 59,
+  kExit = 60,
+  kStandardError = 2,
+  kMaxPath = 4096,
+  kMaxArgs = 65536
+};
 
 static long Syscall(long number, long a, long b, long c) {
   long result;
@@ -29,7 +37,8 @@ static size_t Length(const char* s) {
 
 __attribute__((noreturn)) static void Die(const char* what, const char* which) {
   const char* parts[] = {"llvm launcher: ", what, which, "\n"};
-  for (int i = 0; i < 4; ++i) Syscall(kWrite, kStandardError, (long)parts[i], (long)Length(parts[i]));
+  for (int i = 0; i < 4; ++i)
+    Syscall(kWrite, kStandardError, (long)parts[i], (long)Length(parts[i]));
   Syscall(kExit, 127, 0, 0);
   __builtin_unreachable();
 }
@@ -53,8 +62,8 @@ __attribute__((noreturn, used)) static void Main(long* stack) {
   while (directory > 0 && argv[0][directory - 1] != '/') --directory;
   if (directory == 0) Die("expected a path with a directory, found ", argv[0]);
 
-  static const char* const kLibraries[] = {TREE "usr/lib/llvm-16/lib", TREE "usr/lib/x86_64-linux-gnu",
-                                           TREE "lib/x86_64-linux-gnu"};
+  static const char* const kLibraries[] = {
+      TREE "usr/lib/llvm-16/lib", TREE "usr/lib/x86_64-linux-gnu", TREE "lib/x86_64-linux-gnu"};
   size_t n = 0;
   for (int i = 0; i < 3; ++i) {
     if (i) Append(libraries, &n, sizeof libraries, ":", 1);
@@ -72,7 +81,8 @@ __attribute__((noreturn, used)) static void Main(long* stack) {
   Append(program, &n, sizeof program, argv[0] + directory, Length(argv[0] + directory));
 
   // --inhibit-cache: the machine's /etc/ld.so.cache is not read.
-  const char* first[] = {linker, "--inhibit-cache", "--argv0", argv[0], "--library-path", libraries, program};
+  const char* first[] = {linker,           "--inhibit-cache", "--argv0", argv[0],
+                         "--library-path", libraries,         program};
   enum { kFirst = sizeof first / sizeof first[0] };
   if (argc + kFirst > kMaxArgs) Die("too many arguments for ", argv[0]);
   for (int i = 0; i < kFirst; ++i) args[i] = first[i];

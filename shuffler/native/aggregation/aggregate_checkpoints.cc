@@ -2,8 +2,9 @@
 //
 //   aggregate_checkpoints CONFIGURATION OUTPUT CHECKPOINT...
 //
-// CONFIGURATION holds a serialized fcp.aggregation.Configuration. The checkpoints are taken in by two aggregators in turn, whose states
-// are serialized and merged, so that every way through the library is taken. Exit code 1 with one line on standard error on bad input.
+// CONFIGURATION holds a serialized fcp.aggregation.Configuration. The checkpoints are taken in by
+// two aggregators in turn, whose states are serialized and merged, so that every way through the
+// library is taken. Exit code 1 with one line on standard error on bad input.
 
 #include <cstdio>
 
@@ -15,7 +16,8 @@ namespace {
 
 Status Aggregate(int count, char** arguments) {
   FCP_ASSIGN_OR_RETURN(const ByteBuffer configuration, ReadFile(arguments[1]));
-  FCP_ASSIGN_OR_RETURN(CheckpointAggregator first, CheckpointAggregator::Create(configuration.view()));
+  FCP_ASSIGN_OR_RETURN(CheckpointAggregator first,
+                       CheckpointAggregator::Create(configuration.view()));
   FCP_ASSIGN_OR_RETURN(CheckpointAggregator second, first.Empty());
   for (int i = 3; i < count; ++i) {
     FCP_ASSIGN_OR_RETURN(const ByteBuffer checkpoint, ReadFile(arguments[i]));
@@ -26,7 +28,8 @@ Status Aggregate(int count, char** arguments) {
   std::FILE* output = std::fopen(arguments[2], "wb");
   if (output == nullptr) return InvalidArgument(std::string("cannot write ") + arguments[2]);
   const bool written = std::fwrite(report.data(), 1, report.size(), output) == report.size();
-  if (std::fclose(output) != 0 || !written) return InvalidArgument(std::string("cannot write ") + arguments[2]);
+  if (std::fclose(output) != 0 || !written)
+    return InvalidArgument(std::string("cannot write ") + arguments[2]);
   return {};
 }
 

@@ -31,10 +31,12 @@ class Aggregator {
 // One per uri. Another intrinsic is added by a factory in the list of checkpoint_aggregator.cc.
 struct AggregatorFactory {
   const char* uri;
-  // An aggregator that has taken in nothing. INVALID_ARGUMENT if the intrinsic's arguments and outputs do not fit the uri.
+  // An aggregator that has taken in nothing. INVALID_ARGUMENT if the intrinsic's arguments and
+  // outputs do not fit the uri.
   Result<std::unique_ptr<Aggregator>> (*create)(const Intrinsic& intrinsic);
   // One with the state `serialized`. INVALID_ARGUMENT if the state does not fit the intrinsic.
-  Result<std::unique_ptr<Aggregator>> (*restore)(const Intrinsic& intrinsic, std::string_view serialized);
+  Result<std::unique_ptr<Aggregator>> (*restore)(const Intrinsic& intrinsic,
+                                                 std::string_view serialized);
 };
 
 }  // namespace fcp

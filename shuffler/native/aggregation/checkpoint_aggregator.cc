@@ -15,7 +15,8 @@ Result<const AggregatorFactory*> FactoryOf(const Intrinsic& intrinsic) {
     if (intrinsic.uri == factory->uri) return factory;
     known += std::string(known.empty() ? "" : ", ") + factory->uri;
   }
-  return InvalidArgument("configuration: intrinsic \"" + intrinsic.uri + "\" is not supported, only " + known);
+  return InvalidArgument("configuration: intrinsic \"" + intrinsic.uri +
+                         "\" is not supported, only " + known);
 }
 
 }  // namespace
@@ -53,7 +54,8 @@ Status CheckpointAggregator::Accumulate(std::string_view checkpoint) {
     }
     inputs.push_back(std::move(tensors));
   }
-  for (size_t i = 0; i < aggregators_.size(); ++i) FCP_RETURN_IF_ERROR(aggregators_[i]->Accumulate(inputs[i]));
+  for (size_t i = 0; i < aggregators_.size(); ++i)
+    FCP_RETURN_IF_ERROR(aggregators_[i]->Accumulate(inputs[i]));
   return {};
 }
 
@@ -67,20 +69,24 @@ Status CheckpointAggregator::MergeSerialized(std::string_view state) {
     if (++found > intrinsics_.size()) continue;  // said below
     const Intrinsic& intrinsic = intrinsics_[restored.size()];
     FCP_ASSIGN_OR_RETURN(const AggregatorFactory* factory, FactoryOf(intrinsic));
-    FCP_ASSIGN_OR_RETURN(std::unique_ptr<Aggregator> aggregator, factory->restore(intrinsic, field));
+    FCP_ASSIGN_OR_RETURN(std::unique_ptr<Aggregator> aggregator,
+                         factory->restore(intrinsic, field));
     restored.push_back(std::move(aggregator));
   }
   FCP_RETURN_IF_ERROR(reader.status());
   if (found != intrinsics_.size()) {
-    return InvalidArgument("aggregation state: expected the states of " + std::to_string(intrinsics_.size()) +
-                           " intrinsics, found " + std::to_string(found));
+    return InvalidArgument("aggregation state: expected the states of " +
+                           std::to_string(intrinsics_.size()) + " intrinsics, found " +
+                           std::to_string(found));
   }
-  for (size_t i = 0; i < aggregators_.size(); ++i) FCP_RETURN_IF_ERROR(aggregators_[i]->Merge(*restored[i]));
+  for (size_t i = 0; i < aggregators_.size(); ++i)
+    FCP_RETURN_IF_ERROR(aggregators_[i]->Merge(*restored[i]));
   return {};
 }
 
 Status CheckpointAggregator::Merge(const CheckpointAggregator& other) {
-  for (size_t i = 0; i < aggregators_.size(); ++i) FCP_RETURN_IF_ERROR(aggregators_[i]->Merge(*other.aggregators_[i]));
+  for (size_t i = 0; i < aggregators_.size(); ++i)
+    FCP_RETURN_IF_ERROR(aggregators_[i]->Merge(*other.aggregators_[i]));
   return {};
 }
 

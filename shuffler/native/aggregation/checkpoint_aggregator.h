@@ -13,10 +13,12 @@
 
 namespace fcp {
 
-// Not thread-safe. Copying is not possible; Empty() and Merge() make batches that count wholly or not at all.
+// Not thread-safe. Copying is not possible; Empty() and Merge() make batches that count wholly or
+// not at all.
 class CheckpointAggregator {
  public:
-  // `configuration`: fcp.aggregation.Configuration. INVALID_ARGUMENT if it is malformed or names an unsupported intrinsic.
+  // `configuration`: fcp.aggregation.Configuration. INVALID_ARGUMENT if it is malformed or names an
+  // unsupported intrinsic.
   static Result<CheckpointAggregator> Create(std::string_view configuration);
 
   // One of the same configuration that has taken in nothing.
@@ -24,20 +26,24 @@ class CheckpointAggregator {
   // True if `other` aggregates the same.
   bool Fits(const CheckpointAggregator& other) const { return intrinsics_ == other.intrinsics_; }
 
-  // Takes in one V1 checkpoint, which may hold further tensors. On an error of reading it nothing was taken in.
+  // Takes in one V1 checkpoint, which may hold further tensors. On an error of reading it nothing
+  // was taken in.
   Status Accumulate(std::string_view checkpoint);
-  // Takes in what Serialize() of an equal configuration wrote. On an error of reading it nothing was taken in.
+  // Takes in what Serialize() of an equal configuration wrote. On an error of reading it nothing
+  // was taken in.
   Status MergeSerialized(std::string_view state);
   // Takes in another that fits.
   Status Merge(const CheckpointAggregator& other);
 
-  // CheckpointAggregatorState { repeated bytes aggregators = 1; }, one per intrinsic, as TensorFlow Federated writes it.
+  // CheckpointAggregatorState { repeated bytes aggregators = 1; }, one per intrinsic, as TensorFlow
+  // Federated writes it.
   std::string Serialize() const;
   // The result as a V1 checkpoint.
   Result<std::string> Report() const;
 
  private:
-  explicit CheckpointAggregator(std::vector<Intrinsic> intrinsics) : intrinsics_(std::move(intrinsics)) {}
+  explicit CheckpointAggregator(std::vector<Intrinsic> intrinsics)
+      : intrinsics_(std::move(intrinsics)) {}
   Status CreateAggregators();
 
   std::vector<Intrinsic> intrinsics_;

@@ -24,8 +24,10 @@ std::string Spec(std::string_view name, DataType dtype, const Shape& shape) {
   return spec + Message(3, Message(1, sizes));
 }
 
-std::string Sum(std::string_view input, std::string_view output, DataType dtype, const Shape& shape) {
-  return Message(2, Message(1, "federated_sum") + Message(4, Message(2, Spec(input, dtype, shape))) +
+std::string Sum(std::string_view input, std::string_view output, DataType dtype,
+                const Shape& shape) {
+  return Message(2, Message(1, "federated_sum") +
+                        Message(4, Message(2, Spec(input, dtype, shape))) +
                         Message(5, Spec(output, dtype, shape)));
 }
 
@@ -39,18 +41,22 @@ std::string Checkpoint(std::string_view name, DataType dtype, const std::vector<
 }
 
 template <typename T>
-std::vector<T> Reported(const CheckpointAggregator& aggregator, std::string_view name, DataType dtype, int64_t size) {
+std::vector<T> Reported(const CheckpointAggregator& aggregator, std::string_view name,
+                        DataType dtype, int64_t size) {
   const Result<std::string> report = aggregator.Report();
   EXPECT_TRUE(report.ok()) << report.status().message();
-  const Result<Tensor> tensor = CheckpointReader::Open(*report)->Read({std::string(name), dtype, {size}});
+  const Result<Tensor> tensor =
+      CheckpointReader::Open(*report)->Read({std::string(name), dtype, {size}});
   EXPECT_TRUE(tensor.ok()) << tensor.status().message();
   std::vector<T> values;
-  for (size_t at = 0; at < tensor->data.size(); at += sizeof(T)) values.push_back(Load<T>(tensor->data.data() + at));
+  for (size_t at = 0; at < tensor->data.size(); at += sizeof(T))
+    values.push_back(Load<T>(tensor->data.data() + at));
   return values;
 }
 
 template <typename T>
-void ExpectSum(DataType dtype, const std::vector<T>& a, const std::vector<T>& b, const std::vector<T>& sum) {
+void ExpectSum(DataType dtype, const std::vector<T>& a, const std::vector<T>& b,
+               const std::vector<T>& sum) {
   const auto size = static_cast<int64_t>(sum.size());
   CheckpointAggregator aggregator = *CheckpointAggregator::Create(Sum("x", "y", dtype, {size}));
   ASSERT_TRUE(aggregator.Accumulate(Checkpoint("x", dtype, a)).ok());
@@ -67,16 +73,20 @@ TEST(CheckpointAggregatorTest, SumsEveryNumericType) {
 }
 
 TEST(CheckpointAggregatorTest, TheStateIsThatOfTensorFlowFederated) {
-  CheckpointAggregator aggregator = *CheckpointAggregator::Create(Sum("x", "y", DataType::kInt32, {2}));
+  CheckpointAggregator aggregator =
+      *CheckpointAggregator::Create(Sum("x", "y", DataType::kInt32, {2}));
   EXPECT_EQ(aggregator.Serialize(), Message(1, Message(2, std::string(8, '\0'))));
   ASSERT_TRUE(aggregator.Accumulate(Checkpoint<int32_t>("x", DataType::kInt32, {1, 2})).ok());
   ASSERT_TRUE(aggregator.Accumulate(Checkpoint<int32_t>("x", DataType::kInt32, {3, 4})).ok());
-  // CheckpointAggregatorState { aggregators: AggVectorAggregatorState { num_inputs: 2, vector_data: 4, 6 } }
-  EXPECT_EQ(aggregator.Serialize(), std::string("\x0a\x0c\x08\x02\x12\x08\x04\0\0\0\x06\0\0\0", 14));
+  // CheckpointAggregatorState { aggregators: AggVectorAggregatorState { num_inputs: 2, vector_data:
+  // 4, 6 } }
+  EXPECT_EQ(aggregator.Serialize(),
+            std::string("\x0a\x0c\x08\x02\x12\x08\x04\0\0\0\x06\0\0\0", 14));
 }
 
 TEST(CheckpointAggregatorTest, StatesAreMerged) {
-  const std::string configuration = Sum("a", "a", DataType::kFloat, {1}) + Sum("b", "b", DataType::kInt64, {1});
+  const std::string configuration =
+      Sum("a", "a", DataType::kFloat, {1}) + Sum("b", "b", DataType::kInt64, {1});
   const auto contribution = [](float a, int64_t b) {
     Tensor floats{DataType::kFloat, {1}, {}, {}}, ints{DataType::kInt64, {1}, {}, {}};
     AppendFixed(a, &floats.data);
@@ -99,27 +109,34 @@ TEST(CheckpointAggregatorTest, StatesAreMerged) {
 }
 
 TEST(CheckpointAggregatorTest, WhatCannotBeReadChangesNothing) {
-  const std::string configuration = Sum("a", "a", DataType::kFloat, {1}) + Sum("b", "b", DataType::kFloat, {1});
+  const std::string configuration =
+      Sum("a", "a", DataType::kFloat, {1}) + Sum("b", "b", DataType::kFloat, {1});
   CheckpointAggregator aggregator = *CheckpointAggregator::Create(configuration);
   const std::string before = aggregator.Serialize();
   // "a" is there, "b" is not; a state of the first intrinsic only; states of another size.
-  EXPECT_THAT(aggregator.Accumulate(Checkpoint<float>("a", DataType::kFloat, {1})).message(), HasSubstr("tensor b"));
+  EXPECT_THAT(aggregator.Accumulate(Checkpoint<float>("a", DataType::kFloat, {1})).message(),
+              HasSubstr("tensor b"));
   EXPECT_FALSE(aggregator.Accumulate("no checkpoint").ok());
   const std::string state = Message(2, std::string("\x01\0\0\0", 4));
   EXPECT_THAT(aggregator.MergeSerialized(Message(1, state)).message(), HasSubstr("found 1"));
-  EXPECT_THAT(aggregator.MergeSerialized(Message(1, state) + Message(1, state) + Message(1, state)).message(),
+  EXPECT_THAT(aggregator.MergeSerialized(Message(1, state) + Message(1, state) + Message(1, state))
+                  .message(),
               HasSubstr("found 3"));
-  EXPECT_THAT(aggregator.MergeSerialized(Message(1, state) + Message(1, "")).message(), HasSubstr("expected 4"));
+  EXPECT_THAT(aggregator.MergeSerialized(Message(1, state) + Message(1, "")).message(),
+              HasSubstr("expected 4"));
   EXPECT_FALSE(aggregator.MergeSerialized("\x0a").ok());
   EXPECT_EQ(aggregator.Serialize(), before);
   EXPECT_TRUE(aggregator.MergeSerialized(Message(1, state) + Message(1, state)).ok());
 }
 
 TEST(CheckpointAggregatorTest, ConfigurationsAreCompared) {
-  const CheckpointAggregator aggregator = *CheckpointAggregator::Create(Sum("x", "y", DataType::kFloat, {2}));
+  const CheckpointAggregator aggregator =
+      *CheckpointAggregator::Create(Sum("x", "y", DataType::kFloat, {2}));
   EXPECT_TRUE(aggregator.Fits(*CheckpointAggregator::Create(Sum("x", "y", DataType::kFloat, {2}))));
-  EXPECT_FALSE(aggregator.Fits(*CheckpointAggregator::Create(Sum("x", "z", DataType::kFloat, {2}))));
-  EXPECT_FALSE(aggregator.Fits(*CheckpointAggregator::Create(Sum("x", "y", DataType::kFloat, {3}))));
+  EXPECT_FALSE(
+      aggregator.Fits(*CheckpointAggregator::Create(Sum("x", "z", DataType::kFloat, {2}))));
+  EXPECT_FALSE(
+      aggregator.Fits(*CheckpointAggregator::Create(Sum("x", "y", DataType::kFloat, {3}))));
 }
 
 TEST(CheckpointAggregatorTest, RefusesWhatItDoesNotSupport) {
@@ -130,21 +147,24 @@ TEST(CheckpointAggregatorTest, RefusesWhatItDoesNotSupport) {
   const std::pair<std::string, const char*> cases[] = {
       {"", "at least one intrinsic"},
       {intrinsic(input + output), "\"\" is not supported, only federated_sum"},
-      {intrinsic(Message(1, "fedsql_group_by") + input + output), "\"fedsql_group_by\" is not supported"},
+      {intrinsic(Message(1, "fedsql_group_by") + input + output),
+       "\"fedsql_group_by\" is not supported"},
       {intrinsic(uri + output), "found 0 inputs"},
       {intrinsic(uri + input + input + output), "found 2 inputs"},
       {intrinsic(uri + input), "0 outputs"},
       {intrinsic(uri + input + output + Message(6, uri)), "1 inner intrinsics"},
       {intrinsic(uri + input + output + Message(4, Message(3, ""))), "1 parameters"},
       {intrinsic(uri + Message(4, "") + output), "neither an input tensor nor a parameter"},
-      {intrinsic(uri + input + Message(5, Spec("y", DataType::kFloat, {2}))), "input x is float[1] but output y is float[2]"},
+      {intrinsic(uri + input + Message(5, Spec("y", DataType::kFloat, {2}))),
+       "input x is float[1] but output y is float[2]"},
       {Sum("x", "y", DataType::kString, {1}), "is a string"},
       {Sum("x", "y", static_cast<DataType>(10), {1}), "unknown type 10"},
       {Sum("x", "y", static_cast<DataType>(0), {1}), "unknown type 0"},
       {Sum("", "y", DataType::kFloat, {1}), "has no name"},
       {Sum("x", "y", DataType::kFloat, {-1}), "shape [-1]"},
       {Sum("x", "y", DataType::kFloat, {INT64_MAX, 2}), "expected known sizes"},
-      {Sum("x", "y", DataType::kFloat, {1}) + Sum("z", "y", DataType::kFloat, {1}), "two outputs are named y"},
+      {Sum("x", "y", DataType::kFloat, {1}) + Sum("z", "y", DataType::kFloat, {1}),
+       "two outputs are named y"},
       {"\x12", "malformed length"},
   };
   for (const auto& [configuration, message] : cases) {
@@ -154,11 +174,14 @@ TEST(CheckpointAggregatorTest, RefusesWhatItDoesNotSupport) {
   }
   std::string nested = uri;
   for (int depth = 0; depth < 20; ++depth) nested = Message(6, nested);
-  EXPECT_THAT(CheckpointAggregator::Create(Message(2, nested)).status().message(), HasSubstr("nested too deeply"));
+  EXPECT_THAT(CheckpointAggregator::Create(Message(2, nested)).status().message(),
+              HasSubstr("nested too deeply"));
 }
 
 TEST(CheckpointAggregatorTest, ASumBeyondTheMachineIsAnError) {
-  EXPECT_EQ(CheckpointAggregator::Create(Sum("x", "y", DataType::kDouble, {INT64_MAX / 8})).status().code(),
+  EXPECT_EQ(CheckpointAggregator::Create(Sum("x", "y", DataType::kDouble, {INT64_MAX / 8}))
+                .status()
+                .code(),
             Code::kResourceExhausted);
 }
 

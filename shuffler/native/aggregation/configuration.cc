@@ -7,7 +7,8 @@
 namespace fcp {
 namespace {
 
-// Intrinsics in intrinsics: group-by and differential privacy need two levels. Bounds the recursion.
+// Intrinsics in intrinsics: group-by and differential privacy need two levels. Bounds the
+// recursion.
 constexpr int kMaxDepth = 8;
 
 Result<Shape> ParseShape(std::string_view bytes) {
@@ -39,11 +40,12 @@ Result<TensorSpec> ParseTensorSpec(std::string_view bytes) {
   if (spec.name.empty()) return InvalidArgument("configuration: a tensor has no name");
   spec.dtype = static_cast<DataType>(dtype);
   if (dtype > INT32_MAX || DataTypeName(spec.dtype) == nullptr) {
-    return InvalidArgument("configuration: tensor " + spec.name + " has the unknown type " + std::to_string(dtype));
+    return InvalidArgument("configuration: tensor " + spec.name + " has the unknown type " +
+                           std::to_string(dtype));
   }
   if (!ElementCount(spec.shape)) {
-    return InvalidArgument("configuration: tensor " + spec.name + " has the shape " + ShapeString(spec.shape) +
-                           ", expected known sizes");
+    return InvalidArgument("configuration: tensor " + spec.name + " has the shape " +
+                           ShapeString(spec.shape) + ", expected known sizes");
   }
   return spec;
 }
@@ -64,11 +66,13 @@ Status ParseArgument(std::string_view bytes, Intrinsic* intrinsic) {
     }
   }
   FCP_RETURN_IF_ERROR(reader.status());
-  if (!found) return InvalidArgument("configuration: an argument is neither an input tensor nor a parameter");
+  if (!found)
+    return InvalidArgument("configuration: an argument is neither an input tensor nor a parameter");
   return {};
 }
 
-Result<Intrinsic> ParseIntrinsic(std::string_view bytes, int depth, std::set<std::string>* outputs) {
+Result<Intrinsic> ParseIntrinsic(std::string_view bytes, int depth,
+                                 std::set<std::string>* outputs) {
   if (depth > kMaxDepth) return InvalidArgument("configuration: intrinsics are nested too deeply");
   Intrinsic intrinsic;
   WireReader reader(bytes, "IntrinsicConfig");
@@ -113,7 +117,8 @@ Result<std::vector<Intrinsic>> ParseConfiguration(std::string_view bytes) {
     intrinsics.push_back(std::move(intrinsic));
   }
   FCP_RETURN_IF_ERROR(reader.status());
-  if (intrinsics.empty()) return InvalidArgument("configuration: expected at least one intrinsic, found none");
+  if (intrinsics.empty())
+    return InvalidArgument("configuration: expected at least one intrinsic, found none");
   return intrinsics;
 }
 

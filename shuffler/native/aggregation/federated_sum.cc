@@ -17,7 +17,8 @@ class FederatedSum final : public Aggregator {
  public:
   static Result<std::unique_ptr<FederatedSum>> Create(const TensorSpec& output) {
     const auto count = static_cast<size_t>(*ElementCount(output.shape));
-    // Zeroed pages cost nothing until a value comes; and no exception tells that there is no memory.
+    // Zeroed pages cost nothing until a value comes; and no exception tells that there is no
+    // memory.
     T* sum = static_cast<T*>(std::calloc(count > 0 ? count : 1, sizeof(T)));
     if (sum == nullptr) {
       return ResourceExhausted("federated_sum: no memory for tensor " + output.name + " of shape " +
@@ -62,17 +63,21 @@ class FederatedSum final : public Aggregator {
     }
     FCP_RETURN_IF_ERROR(reader.status());
     if (data.size() != Raw().size()) {
-      return InvalidArgument("federated_sum: the state of " + output_.name + " has " + std::to_string(data.size()) +
-                             " bytes, expected " + std::to_string(Raw().size()));
+      return InvalidArgument("federated_sum: the state of " + output_.name + " has " +
+                             std::to_string(data.size()) + " bytes, expected " +
+                             std::to_string(Raw().size()));
     }
     AddRaw(data);
     return {};
   }
 
  private:
-  FederatedSum(TensorSpec output, size_t count, T* sum) : output_(std::move(output)), count_(count), sum_(sum) {}
+  FederatedSum(TensorSpec output, size_t count, T* sum)
+      : output_(std::move(output)), count_(count), sum_(sum) {}
 
-  std::string_view Raw() const { return {reinterpret_cast<const char*>(sum_.get()), count_ * sizeof(T)}; }
+  std::string_view Raw() const {
+    return {reinterpret_cast<const char*>(sum_.get()), count_ * sizeof(T)};
+  }
 
   // Adds `count_` elements; they may lie at any address.
   void AddRaw(std::string_view data) {
@@ -100,21 +105,24 @@ Result<std::unique_ptr<Aggregator>> Make(const TensorSpec& output, const std::st
   return std::unique_ptr<Aggregator>(std::move(sum));
 }
 
-Result<std::unique_ptr<Aggregator>> Dispatch(const Intrinsic& intrinsic, const std::string_view* state) {
-  if (intrinsic.inputs.size() != 1 || intrinsic.outputs.size() != 1 || !intrinsic.parameters.empty() ||
-      !intrinsic.inner.empty()) {
-    return InvalidArgument("federated_sum: expected one input tensor and one output tensor and nothing else, found " +
-                           std::to_string(intrinsic.inputs.size()) + " inputs, " +
-                           std::to_string(intrinsic.outputs.size()) + " outputs, " +
-                           std::to_string(intrinsic.parameters.size()) + " parameters, " +
-                           std::to_string(intrinsic.inner.size()) + " inner intrinsics");
+Result<std::unique_ptr<Aggregator>> Dispatch(const Intrinsic& intrinsic,
+                                             const std::string_view* state) {
+  if (intrinsic.inputs.size() != 1 || intrinsic.outputs.size() != 1 ||
+      !intrinsic.parameters.empty() || !intrinsic.inner.empty()) {
+    return InvalidArgument(
+        "federated_sum: expected one input tensor and one output tensor and nothing else, found " +
+        std::to_string(intrinsic.inputs.size()) + " inputs, " +
+        std::to_string(intrinsic.outputs.size()) + " outputs, " +
+        std::to_string(intrinsic.parameters.size()) + " parameters, " +
+        std::to_string(intrinsic.inner.size()) + " inner intrinsics");
   }
   const TensorSpec& input = intrinsic.inputs[0];
   const TensorSpec& output = intrinsic.outputs[0];
   if (input.dtype != output.dtype || input.shape != output.shape) {
-    return InvalidArgument("federated_sum: input " + input.name + " is " + DataTypeName(input.dtype) +
-                           ShapeString(input.shape) + " but output " + output.name + " is " +
-                           DataTypeName(output.dtype) + ShapeString(output.shape));
+    return InvalidArgument("federated_sum: input " + input.name + " is " +
+                           DataTypeName(input.dtype) + ShapeString(input.shape) + " but output " +
+                           output.name + " is " + DataTypeName(output.dtype) +
+                           ShapeString(output.shape));
   }
   switch (input.dtype) {
     case DataType::kFloat:
@@ -130,7 +138,8 @@ Result<std::unique_ptr<Aggregator>> Dispatch(const Intrinsic& intrinsic, const s
     case DataType::kString:
       break;
   }
-  return InvalidArgument("federated_sum: input " + input.name + " is a string, expected a numeric type");
+  return InvalidArgument("federated_sum: input " + input.name +
+                         " is a string, expected a numeric type");
 }
 
 }  // namespace
@@ -138,7 +147,9 @@ Result<std::unique_ptr<Aggregator>> Dispatch(const Intrinsic& intrinsic, const s
 const AggregatorFactory kFederatedSum = {
     "federated_sum",
     [](const Intrinsic& intrinsic) { return Dispatch(intrinsic, nullptr); },
-    [](const Intrinsic& intrinsic, std::string_view serialized) { return Dispatch(intrinsic, &serialized); },
+    [](const Intrinsic& intrinsic, std::string_view serialized) {
+      return Dispatch(intrinsic, &serialized);
+    },
 };
 
 }  // namespace fcp

@@ -5,10 +5,12 @@
 
 namespace fcp {
 
-// "federated_sum": the element-wise sum of one numeric tensor; integers wrap around. Without contributions: zeros.
+// "federated_sum": the element-wise sum of one numeric tensor; integers wrap around. Without
+// contributions: zeros.
 //
 // The state is that of TensorFlow Federated:
-//   AggVectorAggregatorState { uint64 num_inputs = 1; bytes vector_data = 2; }  (little-endian elements)
+//   AggVectorAggregatorState { uint64 num_inputs = 1; bytes vector_data = 2; }  (little-endian
+//   elements)
 extern const AggregatorFactory kFederatedSum;
 
 }  // namespace fcp

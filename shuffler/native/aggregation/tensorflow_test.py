@@ -8,9 +8,9 @@ import subprocess
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import numpy as np
+import pytest
+import tensorflow as tf
 
 _TOOL = pathlib.Path(os.environ["AGGREGATE_CHECKPOINTS"]).resolve()
 # Not uint64, which TensorFlow cannot save in this format.
@@ -65,9 +65,7 @@ def _restore(path: pathlib.Path, name: str, dtype: tf.DType) -> np.ndarray:
 
 def _run(tmp_path: pathlib.Path, configuration: bytes, *checkpoints: pathlib.Path) -> subprocess.CompletedProcess[str]:
     (tmp_path / "configuration").write_bytes(configuration)
-    return subprocess.run(
-        [_TOOL, tmp_path / "configuration", tmp_path / "sum", *checkpoints], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([_TOOL, tmp_path / "configuration", tmp_path / "sum", *checkpoints], capture_output=True, text=True, check=False)
 
 
 def _aggregate(tmp_path: pathlib.Path, configuration: bytes, *checkpoints: pathlib.Path) -> pathlib.Path:
@@ -117,9 +115,7 @@ def test_what_is_written_is_byte_for_byte_what_tensorflow_writes(tmp_path: pathl
     tensors: dict[str, np.ndarray] = {f"update/{index:03}/kernel": _values(tf.float32, (7, index), index) for index in range(100)}
     tensors |= {f"large/{index}": _values(tf.float64, (100_000 * index,), index) for index in range(4)}
     tensors |= {"scalar": np.array(-7, np.int64), "ints": np.arange(-5, 300, dtype=np.int32), "a\0b/\xff": np.array([2**63 - 1], np.int64)}
-    configuration = b"".join(
-        _federated_sum(name, name, tf.as_dtype(value.dtype), value.shape) for name, value in tensors.items()
-    )
+    configuration = b"".join(_federated_sum(name, name, tf.as_dtype(value.dtype), value.shape) for name, value in tensors.items())
     _save(tmp_path / "in", tensors)
     # -0.0 + 0.0 is 0.0: no such value is in the data.
     output = _aggregate(tmp_path, configuration, tmp_path / "in")
@@ -140,9 +136,7 @@ def test_slices_are_put_together(tmp_path: pathlib.Path) -> None:
 
 
 def test_missing_slices_are_refused(tmp_path: pathlib.Path) -> None:
-    tf.raw_ops.SaveSlices(
-        filename=str(tmp_path / "in"), tensor_names=["x"], shapes_and_slices=["4 0,3"], data=[tf.zeros([3], tf.float32)]
-    )
+    tf.raw_ops.SaveSlices(filename=str(tmp_path / "in"), tensor_names=["x"], shapes_and_slices=["4 0,3"], data=[tf.zeros([3], tf.float32)])
     result = _run(tmp_path, _federated_sum("x", "x", tf.float32, (4,)), tmp_path / "in")
     assert result.returncode == 1
     assert "slices of tensor x have 3 values for the shape [4]" in result.stderr

@@ -14,7 +14,8 @@ Status InCheckpoint(const Status& status) {
   return {status.code(), "not an intact V1 checkpoint: " + status.message()};
 }
 
-// --- Keys: tensorflow/core/lib/strings/ordered_code.cc -----------------------------------------------------------
+// --- Keys: tensorflow/core/lib/strings/ordered_code.cc
+// -----------------------------------------------------------
 
 // Big-endian without leading zeros, after its length.
 void AppendOrderedNumber(uint64_t value, std::string* out) {
@@ -71,7 +72,8 @@ std::string SliceKey(std::string_view name, const std::vector<Extent>& extents) 
   return key;
 }
 
-// --- Messages -----------------------------------------------------------------------------------------------------
+// --- Messages
+// -----------------------------------------------------------------------------------------------------
 
 Result<Shape> ParseShape(std::string_view bytes) {
   Shape shape;
@@ -116,7 +118,8 @@ Result<std::vector<Extent>> ParseExtents(std::string_view bytes) {
 }
 
 Result<Slice> ResolveSlice(const std::vector<Extent>& extents, const Shape& shape) {
-  if (extents.size() != shape.size()) return InvalidArgument("a slice of another rank than its tensor");
+  if (extents.size() != shape.size())
+    return InvalidArgument("a slice of another rank than its tensor");
   Slice slice;
   for (size_t d = 0; d < shape.size(); ++d) {
     const auto [start, length] = extents[d];
@@ -130,7 +133,8 @@ Result<Slice> ResolveSlice(const std::vector<Extent>& extents, const Shape& shap
   return slice;
 }
 
-// The values of a TensorProto as SavedSlice holds it: only the repeated field of the type, without type and shape.
+// The values of a TensorProto as SavedSlice holds it: only the repeated field of the type, without
+// type and shape.
 Status AppendValues(std::string_view bytes, DataType dtype, Tensor* tensor) {
   WireReader reader(bytes, "TensorProto");
   std::vector<uint64_t> varints;
@@ -175,7 +179,8 @@ size_t StoredCount(const Tensor& tensor) {
   return width == 0 ? tensor.strings.size() : tensor.data.size() / width;
 }
 
-// Copies the elements of `part` to the place of `slice` in `whole`; `taken` says which elements were written. False if one was already.
+// Copies the elements of `part` to the place of `slice` in `whole`; `taken` says which elements
+// were written. False if one was already.
 bool CopySlice(const Slice& slice, Tensor part, Tensor* whole, std::vector<bool>* taken) {
   const size_t rank = whole->shape.size();
   const size_t width = DataTypeSize(whole->dtype);
@@ -201,7 +206,8 @@ bool CopySlice(const Slice& slice, Tensor part, Tensor* whole, std::vector<bool>
   return true;
 }
 
-// Bytes of an element in memory, for every type that a checkpoint can hold; 0 for strings and what we do not know.
+// Bytes of an element in memory, for every type that a checkpoint can hold; 0 for strings and what
+// we do not know.
 size_t WidthOf(int32_t tensorflow_type) {
   switch (tensorflow_type) {
     case 4:   // uint8
@@ -245,9 +251,11 @@ Result<CheckpointReader> CheckpointReader::Open(std::string_view file) {
 Status CheckpointReader::ReadFile(std::string_view file) {
   FCP_ASSIGN_OR_RETURN(table_, Table::Read(file));
   const std::vector<Table::Entry>& entries = table_.entries();
-  if (entries.empty() || !entries[0].key.empty()) return InvalidArgument("the list of tensors is missing");
+  if (entries.empty() || !entries[0].key.empty())
+    return InvalidArgument("the list of tensors is missing");
   std::map<std::string_view, std::string_view> values;
-  for (size_t i = 1; i < entries.size(); ++i) values.emplace_hint(values.end(), entries[i].key, entries[i].value);
+  for (size_t i = 1; i < entries.size(); ++i)
+    values.emplace_hint(values.end(), entries[i].key, entries[i].value);
 
   WireReader fields(entries[0].value, "SavedTensorSlices");
   while (fields.Next()) {
@@ -311,7 +319,8 @@ Status CheckpointReader::AddTensor(std::string_view meta,
     const std::string key = SliceKey(name, extents);
     const auto value = values.find(key);
     if (value == values.end()) return InvalidArgument("a slice of tensor " + name + " is missing");
-    if (!keys.insert(key).second) return InvalidArgument("a slice of tensor " + name + " is listed twice");
+    if (!keys.insert(key).second)
+      return InvalidArgument("a slice of tensor " + name + " is listed twice");
 
     WireReader saved(value->second, "SavedTensorSlices");
     while (saved.Next()) {
@@ -321,7 +330,8 @@ Status CheckpointReader::AddTensor(std::string_view meta,
       while (parts.Next()) {
         if (parts.number() != 1 && parts.number() != 3) continue;
         FCP_ASSIGN_OR_RETURN(const std::string_view part, parts.Bytes());
-        if (parts.number() == 1 && part != name) return InvalidArgument("a slice of tensor " + name + " has another name");
+        if (parts.number() == 1 && part != name)
+          return InvalidArgument("a slice of tensor " + name + " has another name");
         if (parts.number() == 3) slice.data = part;
       }
       FCP_RETURN_IF_ERROR(parts.status());
@@ -329,13 +339,15 @@ Status CheckpointReader::AddTensor(std::string_view meta,
     FCP_RETURN_IF_ERROR(saved.status());
     tensor.slices.push_back(std::move(slice));
   }
-  if (!tensors_.emplace(name, std::move(tensor)).second) return InvalidArgument("tensor " + name + " is listed twice");
+  if (!tensors_.emplace(name, std::move(tensor)).second)
+    return InvalidArgument("tensor " + name + " is listed twice");
   return {};
 }
 
 Result<Tensor> CheckpointReader::Read(const TensorSpec& spec) const {
   const auto found = tensors_.find(spec.name);
-  if (found == tensors_.end()) return InvalidArgument("checkpoint: tensor " + spec.name + " is missing");
+  if (found == tensors_.end())
+    return InvalidArgument("checkpoint: tensor " + spec.name + " is missing");
   const StoredTensor& stored = found->second;
   if (stored.dtype != static_cast<int32_t>(spec.dtype) || stored.shape != spec.shape) {
     return InvalidArgument("checkpoint: tensor " + spec.name + " is " + TypeName(stored.dtype) +
@@ -349,15 +361,17 @@ Result<Tensor> CheckpointReader::Read(const TensorSpec& spec) const {
     Tensor part{spec.dtype, slice.slice.sizes, {}, {}};
     FCP_RETURN_IF_ERROR(InCheckpoint(AppendValues(slice.data, spec.dtype, &part)));
     if (StoredCount(part) != static_cast<uint64_t>(*ElementCount(part.shape))) {
-      return InvalidArgument("checkpoint: tensor " + spec.name + " has " + std::to_string(StoredCount(part)) +
-                       " values for a slice of shape " + ShapeString(part.shape));
+      return InvalidArgument("checkpoint: tensor " + spec.name + " has " +
+                             std::to_string(StoredCount(part)) + " values for a slice of shape " +
+                             ShapeString(part.shape));
     }
     total += StoredCount(part);
     parts.push_back(std::move(part));
   }
   if (parts.empty() || total != static_cast<uint64_t>(*ElementCount(spec.shape))) {
-    return InvalidArgument("checkpoint: the slices of tensor " + spec.name + " have " + std::to_string(total) +
-                     " values for the shape " + ShapeString(spec.shape));
+    return InvalidArgument("checkpoint: the slices of tensor " + spec.name + " have " +
+                           std::to_string(total) + " values for the shape " +
+                           ShapeString(spec.shape));
   }
   if (parts.size() == 1) return std::move(parts[0]);
 
@@ -380,14 +394,15 @@ Status CheckpointReader::CheckTensorSizes(uint64_t max_bytes) const {
   for (const auto& [name, tensor] : tensors_) {
     uint64_t size = 0;
     if (const size_t width = WidthOf(tensor.dtype); width > 0) {
-      if (__builtin_mul_overflow(static_cast<uint64_t>(*ElementCount(tensor.shape)), width, &size)) size = UINT64_MAX;
+      if (__builtin_mul_overflow(static_cast<uint64_t>(*ElementCount(tensor.shape)), width, &size))
+        size = UINT64_MAX;
     } else {
       for (const StoredSlice& slice : tensor.slices) size += slice.data.size();
     }
     if (size > max_bytes) {
-      return InvalidArgument("checkpoint: tensor " + name + " (" + TypeName(tensor.dtype) + ShapeString(tensor.shape) +
-                             ") takes " + std::to_string(size) + " bytes, at most " + std::to_string(max_bytes) +
-                             " are allowed");
+      return InvalidArgument("checkpoint: tensor " + name + " (" + TypeName(tensor.dtype) +
+                             ShapeString(tensor.shape) + ") takes " + std::to_string(size) +
+                             " bytes, at most " + std::to_string(max_bytes) + " are allowed");
     }
   }
   return {};
@@ -411,7 +426,8 @@ Status CheckpointWriter::Add(const std::string& name, const Tensor& tensor) {
     std::string packed;
     for (size_t at = 0; at < tensor.data.size(); at += sizeof(T)) {
       // Negative numbers of 32 bits are sign-extended to 64, as in every protobuf.
-      AppendVarint(static_cast<uint64_t>(static_cast<int64_t>(Load<T>(tensor.data.data() + at))), &packed);
+      AppendVarint(static_cast<uint64_t>(static_cast<int64_t>(Load<T>(tensor.data.data() + at))),
+                   &packed);
     }
     if (!packed.empty()) AppendBytesField(field, packed, &data);
   };
@@ -441,8 +457,8 @@ Status CheckpointWriter::Add(const std::string& name, const Tensor& tensor) {
   AppendBytesField(2, slice, &saved);
   AppendBytesField(3, data, &saved);
   if (saved.size() > INT32_MAX - 64) {
-    return ResourceExhausted("checkpoint: tensor " + name + " takes " + std::to_string(saved.size()) +
-                             " bytes, over 2 GiB");
+    return ResourceExhausted("checkpoint: tensor " + name + " takes " +
+                             std::to_string(saved.size()) + " bytes, over 2 GiB");
   }
   std::string entry;
   AppendBytesField(2, saved, &entry);
@@ -464,7 +480,8 @@ std::string CheckpointWriter::Finish() && {
   std::string meta;
   for (const auto& [name, tensor] : metas_) AppendBytesField(1, tensor, &meta);
   std::string versions;
-  AppendVarintField(1, 1, &versions);  // producer = TF_CHECKPOINT_VERSION, tensorflow/core/public/version.h
+  AppendVarintField(
+      1, 1, &versions);  // producer = TF_CHECKPOINT_VERSION, tensorflow/core/public/version.h
   AppendBytesField(2, versions, &meta);
   std::string first;
   AppendBytesField(1, meta, &first);

@@ -1,6 +1,8 @@
-// TensorFlow's V1 checkpoints, read and written without TensorFlow: a table (table.h) whose first entry, under the empty key,
-// lists names, types, shapes and slices of all tensors, and whose other entries are one slice of a tensor each.
-// Source of the format: tensorflow/core/util/{saved_tensor_slice.proto, saved_tensor_slice_util.cc, tensor_slice_writer.cc}.
+// TensorFlow's V1 checkpoints, read and written without TensorFlow: a table (table.h) whose first
+// entry, under the empty key, lists names, types, shapes and slices of all tensors, and whose other
+// entries are one slice of a tensor each. Source of the format:
+// tensorflow/core/util/{saved_tensor_slice.proto, saved_tensor_slice_util.cc,
+// tensor_slice_writer.cc}.
 #ifndef SHUFFLER_NATIVE_CHECKPOINT_CHECKPOINT_H_
 #define SHUFFLER_NATIVE_CHECKPOINT_CHECKPOINT_H_
 
@@ -28,11 +30,13 @@ class CheckpointReader {
   static Result<CheckpointReader> Open(std::string_view file);
 
   // The named tensor, put together from its slices.
-  // INVALID_ARGUMENT if it is absent, of another type or shape than `spec` says, or if its slices do not cover it exactly once.
+  // INVALID_ARGUMENT if it is absent, of another type or shape than `spec` says, or if its slices
+  // do not cover it exactly once.
   Result<Tensor> Read(const TensorSpec& spec) const;
 
-  // OK if no tensor takes more than `max_bytes` in memory; else INVALID_ARGUMENT that names the tensor. Knows all types of TensorFlow
-  // that can be in a checkpoint; of strings it counts the bytes that are stored.
+  // OK if no tensor takes more than `max_bytes` in memory; else INVALID_ARGUMENT that names the
+  // tensor. Knows all types of TensorFlow that can be in a checkpoint; of strings it counts the
+  // bytes that are stored.
   Status CheckTensorSizes(uint64_t max_bytes) const;
 
  private:
@@ -48,7 +52,8 @@ class CheckpointReader {
 
   Status ReadFile(std::string_view file);
   Status AddMeta(std::string_view meta, const std::map<std::string_view, std::string_view>& values);
-  Status AddTensor(std::string_view meta, const std::map<std::string_view, std::string_view>& values);
+  Status AddTensor(std::string_view meta,
+                   const std::map<std::string_view, std::string_view>& values);
 
   Table table_;
   std::map<std::string, StoredTensor> tensors_;
@@ -56,13 +61,15 @@ class CheckpointReader {
 
 class CheckpointWriter {
  public:
-  // Adds a whole tensor. INVALID_ARGUMENT if one of that name was added; RESOURCE_EXHAUSTED if it is over 2 GiB, which no reader takes.
+  // Adds a whole tensor. INVALID_ARGUMENT if one of that name was added; RESOURCE_EXHAUSTED if it
+  // is over 2 GiB, which no reader takes.
   Status Add(const std::string& name, const Tensor& tensor);
   // The file: the bytes that TensorFlow's Save operation writes for the same tensors.
   std::string Finish() &&;
 
  private:
-  std::map<std::string, std::string> metas_;    // by tensor name, the order of TensorFlow's Save: SavedSliceMeta
+  std::map<std::string, std::string>
+      metas_;  // by tensor name, the order of TensorFlow's Save: SavedSliceMeta
   std::map<std::string, std::string> entries_;  // by key: SavedTensorSlices
 };
 

@@ -67,12 +67,14 @@ std::string Raw(uint64_t length, const std::vector<RawSlice>& slices) {
   writer.Add("", Message(1, Message(1, tensor)));
   for (const RawSlice& slice : slices) {
     if (slice.key.empty()) continue;
-    writer.Add(slice.key, Message(2, Message(1, slice.name) + Message(2, slice.slice) + Message(3, slice.data)));
+    writer.Add(slice.key, Message(2, Message(1, slice.name) + Message(2, slice.slice) +
+                                         Message(3, slice.data)));
   }
   return std::move(writer).Finish();
 }
 
-// Keys of slices of "x", of rank 1: 0, "x" and its terminator, rank 1, start and length in one byte each (0x80 ^ n).
+// Keys of slices of "x", of rank 1: 0, "x" and its terminator, rank 1, start and length in one byte
+// each (0x80 ^ n).
 std::string Key(int start, int length) {
   std::string key("\0x\0\1\1\1", 6);
   key.push_back(static_cast<char>(0x80 ^ start));
@@ -93,15 +95,17 @@ TEST(CheckpointTest, EveryTypeAndShapeComesBack) {
   ExpectRoundTrip(MakeTensor<int32_t>(DataType::kInt32, {3}, {INT32_MIN, -1, INT32_MAX}));
   ExpectRoundTrip(MakeTensor<int64_t>(DataType::kInt64, {3}, {INT64_MIN, -1, INT64_MAX}));
   ExpectRoundTrip(MakeTensor<uint64_t>(DataType::kUint64, {2}, {0, UINT64_MAX}));
-  ExpectRoundTrip({DataType::kString, {2, 2}, {}, {"", "a", std::string("\0\xff", 2), std::string(1000, 'x')}});
-  ExpectRoundTrip(MakeTensor<float>(DataType::kFloat, {500, 1000}, std::vector<float>(500000, 0.25f)));
+  ExpectRoundTrip(
+      {DataType::kString, {2, 2}, {}, {"", "a", std::string("\0\xff", 2), std::string(1000, 'x')}});
+  ExpectRoundTrip(
+      MakeTensor<float>(DataType::kFloat, {500, 1000}, std::vector<float>(500000, 0.25f)));
 }
 
 TEST(CheckpointTest, LargeDimensionsHaveLargeKeys) {
   // Writes the length of a slice in one to four bytes of a key.
   for (const int64_t size : {63, 64, 8191, 8192, 1 << 20}) {
-    const Tensor tensor =
-        MakeTensor<float>(DataType::kFloat, {size}, std::vector<float>(static_cast<size_t>(size), 1.0f));
+    const Tensor tensor = MakeTensor<float>(DataType::kFloat, {size},
+                                            std::vector<float>(static_cast<size_t>(size), 1.0f));
     ExpectRoundTrip(tensor);
   }
 }
@@ -109,7 +113,8 @@ TEST(CheckpointTest, LargeDimensionsHaveLargeKeys) {
 TEST(CheckpointTest, ReadsOnlyWhatIsThere) {
   const std::string file = Write({{"x", MakeTensor<float>(DataType::kFloat, {2}, {1, 2})}});
   const CheckpointReader reader = *CheckpointReader::Open(file);
-  EXPECT_THAT(reader.Read({"y", DataType::kFloat, {2}}).status().message(), HasSubstr("tensor y is missing"));
+  EXPECT_THAT(reader.Read({"y", DataType::kFloat, {2}}).status().message(),
+              HasSubstr("tensor y is missing"));
   EXPECT_THAT(reader.Read({"x", DataType::kDouble, {2}}).status().message(),
               HasSubstr("tensor x is float[2], expected double[2]"));
   EXPECT_THAT(reader.Read({"x", DataType::kFloat, {1, 2}}).status().message(),
@@ -117,7 +122,8 @@ TEST(CheckpointTest, ReadsOnlyWhatIsThere) {
 }
 
 TEST(CheckpointTest, SlicesAreJoined) {
-  const std::string file = Raw(3, {{Key(0, 1), Extent(0, 1), Floats(1)}, {Key(1, 2), Extent(1, 2), Floats(2)}});
+  const std::string file =
+      Raw(3, {{Key(0, 1), Extent(0, 1), Floats(1)}, {Key(1, 2), Extent(1, 2), Floats(2)}});
   EXPECT_TRUE(ReadX(file, 3).ok()) << ReadX(file, 3).message();
 }
 
@@ -134,7 +140,8 @@ TEST(CheckpointTest, RefusesWrongSlices) {
       {Raw(3, {{Key(0, 3), Extent(0, 3) + Extent(0, 1), Floats(3)}}), "another rank"},
       {Raw(3, {{"", Extent(0, 3), ""}}), "a slice of tensor x is missing"},
       {Raw(3, {{Key(0, 3), Extent(0, 3), Floats(3), "y"}}), "has another name"},
-      {Raw(4, {{Key(0, 2), Extent(0, 2), Floats(2)}, {Key(1, 2), Extent(1, 2), Floats(2)}}), "overlap"},
+      {Raw(4, {{Key(0, 2), Extent(0, 2), Floats(2)}, {Key(1, 2), Extent(1, 2), Floats(2)}}),
+       "overlap"},
       {Raw(3, {{Key(0, 3), Extent(0, 3), Message(5, "abc")}}), "ends inside an element"},
       {Raw(UINT64_MAX, {}), "the shape [-1]"},
   };
@@ -147,7 +154,8 @@ TEST(CheckpointTest, RefusesWrongSlices) {
 }
 
 TEST(CheckpointTest, AClaimedShapeTakesNoMemory) {
-  EXPECT_FALSE(ReadX(Raw(INT64_MAX, {{Key(0, 1), Extent(0, INT64_MAX), Floats(1)}}), INT64_MAX).ok());
+  EXPECT_FALSE(
+      ReadX(Raw(INT64_MAX, {{Key(0, 1), Extent(0, INT64_MAX), Floats(1)}}), INT64_MAX).ok());
 }
 
 TEST(CheckpointTest, EveryTruncationIsRefused) {
@@ -158,11 +166,13 @@ TEST(CheckpointTest, EveryTruncationIsRefused) {
 }
 
 TEST(CheckpointTest, TablesThatAreNoCheckpointsAreRefused) {
-  EXPECT_THAT(CheckpointReader::Open(TableWriter().Finish()).status().message(), HasSubstr("list of tensors is missing"));
+  EXPECT_THAT(CheckpointReader::Open(TableWriter().Finish()).status().message(),
+              HasSubstr("list of tensors is missing"));
   TableWriter writer;
   writer.Add("", "\x08\x01");  // the header of a V2 checkpoint's index
   const std::string file = std::move(writer).Finish();
-  EXPECT_THAT(CheckpointReader::Open(file).status().message(), HasSubstr("not an intact V1 checkpoint"));
+  EXPECT_THAT(CheckpointReader::Open(file).status().message(),
+              HasSubstr("not an intact V1 checkpoint"));
 }
 
 TEST(CheckpointTest, OversizedTensorsAreFound) {
@@ -171,13 +181,15 @@ TEST(CheckpointTest, OversizedTensorsAreFound) {
   const CheckpointReader reader = *CheckpointReader::Open(file);
   EXPECT_TRUE(reader.CheckTensorSizes(1000).ok());
   EXPECT_THAT(reader.CheckTensorSizes(99).message(), HasSubstr("tensor text (string[1])"));
-  EXPECT_THAT(reader.CheckTensorSizes(15).message(), HasSubstr("tensor numbers (double[2]) takes 16 bytes"));
+  EXPECT_THAT(reader.CheckTensorSizes(15).message(),
+              HasSubstr("tensor numbers (double[2]) takes 16 bytes"));
 }
 
 TEST(CheckpointTest, ATensorIsAddedOnce) {
   CheckpointWriter writer;
   EXPECT_TRUE(writer.Add("x", MakeTensor<float>(DataType::kFloat, {}, {1})).ok());
-  EXPECT_EQ(writer.Add("x", MakeTensor<float>(DataType::kFloat, {}, {1})).code(), Code::kInvalidArgument);
+  EXPECT_EQ(writer.Add("x", MakeTensor<float>(DataType::kFloat, {}, {1})).code(),
+            Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -8,7 +8,8 @@ namespace {
 
 using Tables = std::array<std::array<uint32_t, 256>, 8>;
 
-// tables[k][b]: the checksum of byte b followed by k zero bytes, so that eight bytes are taken in one step.
+// tables[k][b]: the checksum of byte b followed by k zero bytes, so that eight bytes are taken in
+// one step.
 constexpr Tables MakeTables() {
   Tables tables{};
   for (uint32_t byte = 0; byte < 256; ++byte) {

@@ -1,4 +1,5 @@
-// CRC-32C (Castagnoli), with the masking that LevelDB's and TensorFlow's tables apply to stored checksums.
+// CRC-32C (Castagnoli), with the masking that LevelDB's and TensorFlow's tables apply to stored
+// checksums.
 #ifndef SHUFFLER_NATIVE_CHECKPOINT_CRC32C_H_
 #define SHUFFLER_NATIVE_CHECKPOINT_CRC32C_H_
 

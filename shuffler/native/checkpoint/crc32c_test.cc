@@ -20,7 +20,8 @@ TEST(Crc32cTest, AgreesWithTheExamplesOfTheStandard) {
 TEST(Crc32cTest, IsTheSameInPieces) {
   const std::string text = "a text that is longer than one step of eight bytes";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
-    EXPECT_EQ(ExtendCrc32c(ExtendCrc32c(0, text.substr(0, cut)), text.substr(cut)), ExtendCrc32c(0, text));
+    EXPECT_EQ(ExtendCrc32c(ExtendCrc32c(0, text.substr(0, cut)), text.substr(cut)),
+              ExtendCrc32c(0, text));
   }
 }
 

@@ -5,8 +5,8 @@
 namespace fcp {
 namespace {
 
-// A copy of three bytes stands for at most 64: no valid text grows more than this, so a claim beyond it is refused
-// before memory is taken.
+// A copy of three bytes stands for at most 64: no valid text grows more than this, so a claim
+// beyond it is refused before memory is taken.
 constexpr uint64_t kMaxGrowth = 22;
 
 Status Malformed(const char* what) { return InvalidArgument(std::string("snappy block: ") + what); }
@@ -37,7 +37,8 @@ Result<std::string> SnappyUncompress(std::string_view in, size_t limit) {
     switch (tag & 3) {
       case 0:  // literal
         length = tag >> 2;
-        if (length >= 60 && !ConsumeNumber(&in, length - 59, &length)) return Malformed("truncated");
+        if (length >= 60 && !ConsumeNumber(&in, length - 59, &length))
+          return Malformed("truncated");
         if (length >= in.size()) return Malformed("truncated literal");  // stored is length - 1
         if (length >= size - out.size()) return Malformed("more data than its length");
         out.append(in.substr(0, size_t{length} + 1));

@@ -10,7 +10,8 @@
 
 namespace fcp {
 
-// INVALID_ARGUMENT if `compressed` is malformed; RESOURCE_EXHAUSTED if it stands for more than `limit` bytes.
+// INVALID_ARGUMENT if `compressed` is malformed; RESOURCE_EXHAUSTED if it stands for more than
+// `limit` bytes.
 Result<std::string> SnappyUncompress(std::string_view compressed, size_t limit);
 
 }  // namespace fcp

@@ -10,14 +10,16 @@ namespace fcp {
 namespace {
 
 constexpr uint64_t kMagic = 0xdb4775248b80fb57;  // in the file: 57 fb 80 8b 24 75 47 db
-constexpr size_t kFooterSize = 48;               // two block handles, padded to 40 bytes, and the magic number
-constexpr size_t kTrailerSize = 5;               // compression type and checksum
+constexpr size_t kFooterSize = 48;  // two block handles, padded to 40 bytes, and the magic number
+constexpr size_t kTrailerSize = 5;  // compression type and checksum
 constexpr char kUncompressed = 0;
 constexpr char kSnappy = 1;
 constexpr size_t kBlockSize = 262144;  // tsl/lib/io/table_options.h
 constexpr uint64_t kMaxUncompressed = INT32_MAX;
 
-Status Malformed(std::string what) { return InvalidArgument("malformed table: " + std::move(what)); }
+Status Malformed(std::string what) {
+  return InvalidArgument("malformed table: " + std::move(what));
+}
 
 struct Handle {
   uint64_t offset;
@@ -28,7 +30,8 @@ bool ConsumeHandle(std::string_view* in, Handle* handle) {
   return ConsumeVarint(in, &handle->offset) && ConsumeVarint(in, &handle->size);
 }
 
-// Calls `visit(key, value)`, which returns a Status, for each entry. A block is entries, then restart points and their count.
+// Calls `visit(key, value)`, which returns a Status, for each entry. A block is entries, then
+// restart points and their count.
 template <typename Visit>
 Status VisitEntries(std::string_view block, Visit visit) {
   if (block.size() < 4) return Malformed("a block without restart points");
@@ -51,7 +54,8 @@ Status VisitEntries(std::string_view block, Visit visit) {
   return {};
 }
 
-// The shortest text that is at least `start` and below `limit`, or `start` (leveldb/util/comparator.cc).
+// The shortest text that is at least `start` and below `limit`, or `start`
+// (leveldb/util/comparator.cc).
 std::string ShortestSeparator(std::string start, std::string_view limit) {
   const size_t common = std::min(start.size(), limit.size());
   size_t i = 0;
@@ -91,8 +95,10 @@ Result<std::string_view> Table::ReadBlock(std::string_view file, uint64_t offset
     return DataLoss("the checksum of the block at byte " + std::to_string(offset) + " differs");
   }
   if (type == kUncompressed) return block;
-  if (type != kSnappy) return Malformed("compression type " + std::to_string(type) + " of a block is unknown");
-  FCP_ASSIGN_OR_RETURN(std::string whole, SnappyUncompress(block, kMaxUncompressed - uncompressed_size_));
+  if (type != kSnappy)
+    return Malformed("compression type " + std::to_string(type) + " of a block is unknown");
+  FCP_ASSIGN_OR_RETURN(std::string whole,
+                       SnappyUncompress(block, kMaxUncompressed - uncompressed_size_));
   uncompressed_size_ += whole.size();
   return std::string_view(uncompressed_.emplace_back(std::move(whole)));
 }
@@ -102,7 +108,8 @@ Result<Table> Table::Read(std::string_view file) {
     return Malformed("expected at least 48 bytes, found " + std::to_string(file.size()));
   }
   std::string_view footer = file.substr(file.size() - kFooterSize);
-  if (Load<uint64_t>(footer.data() + 40) != kMagic) return Malformed("the magic number at the end is missing");
+  if (Load<uint64_t>(footer.data() + 40) != kMagic)
+    return Malformed("the magic number at the end is missing");
   Handle meta_index, index;
   if (!ConsumeHandle(&footer, &meta_index) || !ConsumeHandle(&footer, &index)) {
     return Malformed("a malformed footer");
@@ -110,24 +117,30 @@ Result<Table> Table::Read(std::string_view file) {
   file.remove_suffix(kFooterSize);
 
   Table table;
-  FCP_ASSIGN_OR_RETURN(const std::string_view index_block, table.ReadBlock(file, index.offset, index.size));
-  // Blocks stand one after the other and none is empty, so that no file can make us read its bytes twice.
+  FCP_ASSIGN_OR_RETURN(const std::string_view index_block,
+                       table.ReadBlock(file, index.offset, index.size));
+  // Blocks stand one after the other and none is empty, so that no file can make us read its bytes
+  // twice.
   uint64_t end = 0;
-  FCP_RETURN_IF_ERROR(VisitEntries(index_block, [&](const std::string&, std::string_view value) -> Status {
-    Handle handle;
-    if (!ConsumeHandle(&value, &handle)) return Malformed("a malformed index");
-    if (handle.offset < end) return Malformed("blocks overlap");
-    FCP_ASSIGN_OR_RETURN(const std::string_view block, table.ReadBlock(file, handle.offset, handle.size));
-    end = handle.offset + handle.size + kTrailerSize;
-    const size_t before = table.entries_.size();
-    FCP_RETURN_IF_ERROR(VisitEntries(block, [&](const std::string& key, std::string_view entry) -> Status {
-      if (!table.entries_.empty() && key <= table.entries_.back().key) return Malformed("keys are not in order");
-      table.entries_.push_back({key, entry});
-      return {};
-    }));
-    if (table.entries_.size() == before) return Malformed("an empty block");
-    return {};
-  }));
+  FCP_RETURN_IF_ERROR(
+      VisitEntries(index_block, [&](const std::string&, std::string_view value) -> Status {
+        Handle handle;
+        if (!ConsumeHandle(&value, &handle)) return Malformed("a malformed index");
+        if (handle.offset < end) return Malformed("blocks overlap");
+        FCP_ASSIGN_OR_RETURN(const std::string_view block,
+                             table.ReadBlock(file, handle.offset, handle.size));
+        end = handle.offset + handle.size + kTrailerSize;
+        const size_t before = table.entries_.size();
+        FCP_RETURN_IF_ERROR(
+            VisitEntries(block, [&](const std::string& key, std::string_view entry) -> Status {
+              if (!table.entries_.empty() && key <= table.entries_.back().key)
+                return Malformed("keys are not in order");
+              table.entries_.push_back({key, entry});
+              return {};
+            }));
+        if (table.entries_.size() == before) return Malformed("an empty block");
+        return {};
+      }));
   return table;
 }
 

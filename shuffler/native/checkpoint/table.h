@@ -1,5 +1,6 @@
-// Sorted string tables, the container of TensorFlow's V1 checkpoints: LevelDB's table format with another magic number.
-// Source of the format: leveldb/doc/table_format.md; tsl/lib/io/{format,block_builder,table_builder}.cc.
+// Sorted string tables, the container of TensorFlow's V1 checkpoints: LevelDB's table format with
+// another magic number. Source of the format: leveldb/doc/table_format.md;
+// tsl/lib/io/{format,block_builder,table_builder}.cc.
 #ifndef SHUFFLER_NATIVE_CHECKPOINT_TABLE_H_
 #define SHUFFLER_NATIVE_CHECKPOINT_TABLE_H_
 
@@ -22,8 +23,9 @@ class Table {
     std::string_view value;
   };
 
-  // Verifies magic, checksums, order and bounds of everything. `file` must outlive the table; time and memory are linear in its size.
-  // DATA_LOSS: a checksum differs. INVALID_ARGUMENT: not a table. RESOURCE_EXHAUSTED: over 2 GiB when uncompressed.
+  // Verifies magic, checksums, order and bounds of everything. `file` must outlive the table; time
+  // and memory are linear in its size. DATA_LOSS: a checksum differs. INVALID_ARGUMENT: not a
+  // table. RESOURCE_EXHAUSTED: over 2 GiB when uncompressed.
   static Result<Table> Read(std::string_view file);
 
   const std::vector<Entry>& entries() const { return entries_; }

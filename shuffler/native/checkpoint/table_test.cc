@@ -19,7 +19,8 @@ std::string Write(const std::vector<std::pair<std::string, std::string>>& entrie
 std::vector<std::pair<std::string, std::string>> ManyEntries() {
   std::vector<std::pair<std::string, std::string>> entries = {{"", "first"}};
   for (int i = 1000; i < 1500; ++i) {
-    entries.emplace_back("key/" + std::to_string(i), std::string(static_cast<size_t>(i), static_cast<char>(i)));
+    entries.emplace_back("key/" + std::to_string(i),
+                         std::string(static_cast<size_t>(i), static_cast<char>(i)));
   }
   entries.emplace_back("large", std::string(1 << 20, 'x'));
   entries.emplace_back("zero", "");

@@ -12,7 +12,8 @@ namespace {
 
 class FileDescriptor {
  public:
-  explicit FileDescriptor(const std::string& path) : number_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  explicit FileDescriptor(const std::string& path)
+      : number_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
   ~FileDescriptor() {
     if (number_ >= 0) close(number_);
   }
@@ -33,7 +34,8 @@ Status Unreadable(const std::string& path, const char* why) {
 Result<ByteBuffer> ByteBuffer::Allocate(size_t size, const std::string& what) {
   ByteBuffer buffer;
   buffer.data_.reset(static_cast<char*>(std::malloc(size > 0 ? size : 1)));
-  if (buffer.data_ == nullptr) return ResourceExhausted("no memory for " + std::to_string(size) + " bytes of " + what);
+  if (buffer.data_ == nullptr)
+    return ResourceExhausted("no memory for " + std::to_string(size) + " bytes of " + what);
   buffer.size_ = size;
   return buffer;
 }
@@ -41,7 +43,8 @@ Result<ByteBuffer> ByteBuffer::Allocate(size_t size, const std::string& what) {
 Result<ByteBuffer> ReadFile(const std::string& path) {
   const FileDescriptor file(path);
   struct stat attributes;
-  if (file.number() < 0 || fstat(file.number(), &attributes) != 0) return Unreadable(path, std::strerror(errno));
+  if (file.number() < 0 || fstat(file.number(), &attributes) != 0)
+    return Unreadable(path, std::strerror(errno));
   if (!S_ISREG(attributes.st_mode)) return Unreadable(path, "not a regular file");
   const auto size = static_cast<size_t>(attributes.st_size);
   FCP_ASSIGN_OR_RETURN(ByteBuffer buffer, ByteBuffer::Allocate(size, path));

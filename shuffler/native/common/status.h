@@ -9,8 +9,8 @@
 
 namespace fcp {
 
-// The canonical codes of Google's APIs (google/rpc/code.proto), which TensorFlow uses too: only those that we return.
-// Java's exceptions carry the number.
+// The canonical codes of Google's APIs (google/rpc/code.proto), which TensorFlow uses too: only
+// those that we return. Java's exceptions carry the number.
 enum class Code : int {
   kOk = 0,
   kInvalidArgument = 3,
@@ -52,10 +52,11 @@ inline Status DataLoss(std::string message) { return {Code::kDataLoss, std::move
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T&& value) : value_(std::move(value)) {}  // NOLINT: conversion is the point
-  Result(const T& value) : value_(value) {}        // NOLINT
+  Result(T&& value) : value_(std::move(value)) {}       // NOLINT: conversion is the point
+  Result(const T& value) : value_(value) {}             // NOLINT
   Result(Status status) : status_(std::move(status)) {  // NOLINT
-    if (status_.ok()) std::abort();  // a value is missing: a mistake of the caller, not of the input
+    if (status_.ok())
+      std::abort();  // a value is missing: a mistake of the caller, not of the input
   }
 
   bool ok() const { return value_.has_value(); }
@@ -78,17 +79,16 @@ class [[nodiscard]] Result {
 
 }  // namespace fcp
 
-#define FCP_RETURN_IF_ERROR(expression)                   \
-  do {                                                    \
+#define FCP_RETURN_IF_ERROR(expression)                                               \
+  do {                                                                                \
     if (::fcp::Status fcp_status = (expression); !fcp_status.ok()) return fcp_status; \
   } while (false)
 
 #define FCP_CONCAT_INNER(a, b) a##b
 #define FCP_CONCAT(a, b) FCP_CONCAT_INNER(a, b)
-#define FCP_ASSIGN_OR_RETURN(declaration, expression)                    \
-  auto FCP_CONCAT(fcp_result_, __LINE__) = (expression);                 \
-  if (!FCP_CONCAT(fcp_result_, __LINE__).ok())                           \
-    return FCP_CONCAT(fcp_result_, __LINE__).status();                   \
+#define FCP_ASSIGN_OR_RETURN(declaration, expression)                                             \
+  auto FCP_CONCAT(fcp_result_, __LINE__) = (expression);                                          \
+  if (!FCP_CONCAT(fcp_result_, __LINE__).ok()) return FCP_CONCAT(fcp_result_, __LINE__).status(); \
   declaration = *std::move(FCP_CONCAT(fcp_result_, __LINE__))
 
 #endif  // SHUFFLER_NATIVE_COMMON_STATUS_H_

@@ -9,7 +9,8 @@
 
 namespace fcp {
 
-// tensorflow/core/framework/types.proto; fcp.aggregation.DataType is a subset with the same numbers.
+// tensorflow/core/framework/types.proto; fcp.aggregation.DataType is a subset with the same
+// numbers.
 enum class DataType : int32_t {
   kFloat = 1,
   kDouble = 2,
@@ -42,7 +43,8 @@ struct TensorSpec {
   }
 };
 
-// Elements in row-major order: `data` holds little-endian numbers, `strings` the elements of a string tensor.
+// Elements in row-major order: `data` holds little-endian numbers, `strings` the elements of a
+// string tensor.
 struct Tensor {
   DataType dtype = DataType::kFloat;
   Shape shape;

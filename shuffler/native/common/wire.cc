@@ -90,7 +90,8 @@ Status WireReader::AppendFixed(size_t width, std::string* out) const {
 }
 
 Status WireReader::Malformed(const char* what) const {
-  return InvalidArgument(std::string(message_) + ": field " + std::to_string(number_) + " has " + what);
+  return InvalidArgument(std::string(message_) + ": field " + std::to_string(number_) + " has " +
+                         what);
 }
 
 void AppendVarint(uint64_t value, std::string* out) {

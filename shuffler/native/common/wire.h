@@ -1,8 +1,9 @@
 // The protobuf wire format, as far as checkpoints, tensors and aggregation states need it.
 //
-// Written by hand, because a C++ protobuf runtime that is compiled against libc++ is not among our inputs, and the one
-// inside libtensorflow_cc.so is not ours to call. The messages are few and frozen. Strict: truncated data, overlong
-// varints, groups and a known field with a foreign wire type are errors; unknown fields are passed over, as in proto3.
+// Written by hand, because a C++ protobuf runtime that is compiled against libc++ is not among our
+// inputs, and the one inside libtensorflow_cc.so is not ours to call. The messages are few and
+// frozen. Strict: truncated data, overlong varints, groups and a known field with a foreign wire
+// type are errors; unknown fields are passed over, as in proto3.
 // https://protobuf.dev/programming-guides/encoding/
 #ifndef SHUFFLER_NATIVE_COMMON_WIRE_H_
 #define SHUFFLER_NATIVE_COMMON_WIRE_H_
@@ -42,7 +43,8 @@ class WireReader {
   Result<std::string_view> Bytes() const;
   // Appends the elements of a repeated varint field, packed or not.
   Status AppendVarints(std::vector<uint64_t>* out) const;
-  // Appends the bytes of a repeated fixed-width field, packed or not: little-endian elements of `width` (4, 8) bytes.
+  // Appends the bytes of a repeated fixed-width field, packed or not: little-endian elements of
+  // `width` (4, 8) bytes.
   Status AppendFixed(size_t width, std::string* out) const;
 
  private:

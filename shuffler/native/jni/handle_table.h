@@ -1,5 +1,6 @@
-// Objects that Java names by a number. A number, unlike an address, can be checked: an unknown or closed one is an error, and
-// an object lives until the last call that uses it returns, whatever another thread closes.
+// Objects that Java names by a number. A number, unlike an address, can be checked: an unknown or
+// closed one is an error, and an object lives until the last call that uses it returns, whatever
+// another thread closes.
 #ifndef SHUFFLER_NATIVE_JNI_HANDLE_TABLE_H_
 #define SHUFFLER_NATIVE_JNI_HANDLE_TABLE_H_
 
@@ -30,7 +31,8 @@ class HandleTable {
     return found->second;
   }
 
-  // Does nothing if it was closed. The object is destroyed outside of the lock, when its last user lets go.
+  // Does nothing if it was closed. The object is destroyed outside of the lock, when its last user
+  // lets go.
   void Close(int64_t handle) {
     std::shared_ptr<T> object;  // before the lock, so destroyed after it
     const std::lock_guard<std::mutex> lock(mutex_);

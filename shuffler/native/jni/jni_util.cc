@@ -28,11 +28,15 @@ Result<jsize> LengthOf(JNIEnv* env, jobjectArray array, const char* what) {
 
 Result<jbyteArray> ToJavaBytes(JNIEnv* env, std::string_view bytes) {
   if (bytes.size() > INT32_MAX - 8) {  // the largest array of HotSpot
-    return ResourceExhausted("the result has " + std::to_string(bytes.size()) + " bytes, more than a Java array can hold");
+    return ResourceExhausted("the result has " + std::to_string(bytes.size()) +
+                             " bytes, more than a Java array can hold");
   }
   const jbyteArray array = env->NewByteArray(static_cast<jsize>(bytes.size()));
-  if (array == nullptr) return ResourceExhausted("no Java heap for a result of " + std::to_string(bytes.size()) + " bytes");
-  env->SetByteArrayRegion(array, 0, static_cast<jsize>(bytes.size()), reinterpret_cast<const jbyte*>(bytes.data()));
+  if (array == nullptr)
+    return ResourceExhausted("no Java heap for a result of " + std::to_string(bytes.size()) +
+                             " bytes");
+  env->SetByteArrayRegion(array, 0, static_cast<jsize>(bytes.size()),
+                          reinterpret_cast<const jbyte*>(bytes.data()));
   return array;
 }
 
@@ -44,7 +48,8 @@ void Throw(JNIEnv* env, const char* exception_class, const Status& status) {
       message.push_back(c);
     } else {
       static constexpr char kHex[] = "0123456789abcdef";
-      message += c == '\n' ? std::string("\n") : std::string{'\\', 'x', kHex[c >> 4 & 15], kHex[c & 15]};
+      message +=
+          c == '\n' ? std::string("\n") : std::string{'\\', 'x', kHex[c >> 4 & 15], kHex[c & 15]};
     }
   }
   const jclass type = env->FindClass(exception_class);
@@ -53,7 +58,8 @@ void Throw(JNIEnv* env, const char* exception_class, const Status& status) {
   if (constructor == nullptr) return;
   const jstring text = env->NewStringUTF(message.c_str());
   if (text == nullptr) return;
-  const jobject exception = env->NewObject(type, constructor, static_cast<jint>(status.code()), text);
+  const jobject exception =
+      env->NewObject(type, constructor, static_cast<jint>(status.code()), text);
   if (exception != nullptr) env->Throw(static_cast<jthrowable>(exception));
 }
 

@@ -1,4 +1,5 @@
-// Conversions between Java and C++. Nothing here throws a C++ exception; a failed conversion leaves a Java exception pending.
+// Conversions between Java and C++. Nothing here throws a C++ exception; a failed conversion leaves
+// a Java exception pending.
 #ifndef SHUFFLER_NATIVE_JNI_JNI_UTIL_H_
 #define SHUFFLER_NATIVE_JNI_JNI_UTIL_H_
 
@@ -19,7 +20,8 @@ Result<std::string> ToString(JNIEnv* env, jstring string, const char* what);
 // Length of an array of objects; INVALID_ARGUMENT for null.
 Result<jsize> LengthOf(JNIEnv* env, jobjectArray array, const char* what);
 
-// Owns the local reference to one element of an array, so that long arrays do not fill the JVM's table of references.
+// Owns the local reference to one element of an array, so that long arrays do not fill the JVM's
+// table of references.
 template <typename T>
 class Element {
  public:
@@ -38,8 +40,8 @@ class Element {
 // RESOURCE_EXHAUSTED if no Java array can hold it.
 Result<jbyteArray> ToJavaBytes(JNIEnv* env, std::string_view bytes);
 
-// Throws `exception_class`, whose constructor takes (int code, String message). Bytes of the message that are not printable ASCII are
-// escaped: it may quote any input.
+// Throws `exception_class`, whose constructor takes (int code, String message). Bytes of the
+// message that are not printable ASCII are escaped: it may quote any input.
 void Throw(JNIEnv* env, const char* exception_class, const Status& status);
 
 }  // namespace fcp

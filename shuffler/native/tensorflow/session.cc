@@ -9,7 +9,8 @@
 namespace fcp {
 namespace {
 
-// ConfigProto { graph_options = 10 { place_pruned_graph = 6: true } }, tensorflow/core/protobuf/config.proto.
+// ConfigProto { graph_options = 10 { place_pruned_graph = 6: true } },
+// tensorflow/core/protobuf/config.proto.
 constexpr char kConfig[] = {0x52, 0x02, 0x30, 0x01};
 
 template <typename T, void (*kDelete)(T*)>
@@ -27,7 +28,8 @@ class TfStatus {
   TF_Status* get() { return status_.get(); }
   Status Take(const char* what) const {
     if (TF_GetCode(status_.get()) == TF_OK) return {};
-    return {static_cast<Code>(TF_GetCode(status_.get())), std::string(what) + ": " + TF_Message(status_.get())};
+    return {static_cast<Code>(TF_GetCode(status_.get())),
+            std::string(what) + ": " + TF_Message(status_.get())};
   }
 
  private:
@@ -36,7 +38,8 @@ class TfStatus {
 
 // Parsed by TensorFlow, which knows all the ways in which a TensorProto may hold its values.
 Result<TensorPtr> ParseTensor(std::string_view tensor_proto) {
-  const Owned<TF_Buffer, TF_DeleteBuffer> buffer(TF_NewBufferFromString(tensor_proto.data(), tensor_proto.size()));
+  const Owned<TF_Buffer, TF_DeleteBuffer> buffer(
+      TF_NewBufferFromString(tensor_proto.data(), tensor_proto.size()));
   TensorPtr tensor(TF_AllocateTensor(TF_FLOAT, nullptr, 0, sizeof(float)));  // to be replaced
   TfStatus status;
   TF_TensorFromProto(buffer.get(), tensor.get(), status.get());
@@ -44,8 +47,8 @@ Result<TensorPtr> ParseTensor(std::string_view tensor_proto) {
   return tensor;
 }
 
-// TensorProto { DataType dtype = 1; TensorShapeProto tensor_shape = 2; bytes tensor_content = 4; repeated bytes string_val = 8; }
-// The C API has no function for this direction.
+// TensorProto { DataType dtype = 1; TensorShapeProto tensor_shape = 2; bytes tensor_content = 4;
+// repeated bytes string_val = 8; } The C API has no function for this direction.
 Result<std::string> SerializeTensor(const TF_Tensor* tensor) {
   const TF_DataType type = TF_TensorType(tensor);
   std::string shape;
@@ -60,10 +63,12 @@ Result<std::string> SerializeTensor(const TF_Tensor* tensor) {
   if (type == TF_STRING) {
     const auto* strings = static_cast<const TF_TString*>(TF_TensorData(tensor));
     for (int64_t i = 0; i < TF_TensorElementCount(tensor); ++i) {
-      AppendBytesField(8, {TF_StringGetDataPointer(&strings[i]), TF_StringGetSize(&strings[i])}, &proto);
+      AppendBytesField(8, {TF_StringGetDataPointer(&strings[i]), TF_StringGetSize(&strings[i])},
+                       &proto);
     }
   } else if (TF_DataTypeSize(type) > 0) {
-    AppendBytesField(4, {static_cast<const char*>(TF_TensorData(tensor)), TF_TensorByteSize(tensor)}, &proto);
+    AppendBytesField(
+        4, {static_cast<const char*>(TF_TensorData(tensor)), TF_TensorByteSize(tensor)}, &proto);
   } else {
     return InvalidArgument("expected numbers or strings, found data type " + std::to_string(type));
   }
@@ -74,8 +79,10 @@ Result<std::string> SerializeTensor(const TF_Tensor* tensor) {
 
 Result<std::unique_ptr<TensorflowSession>> TensorflowSession::Create(std::string_view graph_def) {
   std::unique_ptr<TensorflowSession> session(new TensorflowSession());
-  const Owned<TF_Buffer, TF_DeleteBuffer> buffer(TF_NewBufferFromString(graph_def.data(), graph_def.size()));
-  const Owned<TF_ImportGraphDefOptions, TF_DeleteImportGraphDefOptions> import(TF_NewImportGraphDefOptions());
+  const Owned<TF_Buffer, TF_DeleteBuffer> buffer(
+      TF_NewBufferFromString(graph_def.data(), graph_def.size()));
+  const Owned<TF_ImportGraphDefOptions, TF_DeleteImportGraphDefOptions> import(
+      TF_NewImportGraphDefOptions());
   TfStatus status;
   TF_GraphImportGraphDef(session->graph_, buffer.get(), import.get(), status.get());
   FCP_RETURN_IF_ERROR(status.Take("graph"));
@@ -102,13 +109,16 @@ Result<TF_Output> TensorflowSession::FindOutput(const std::string& name) {
   if (colon != std::string::npos) {
     // At most five digits: no graph has more outputs, and no number overflows.
     const std::string digits = name.substr(colon + 1);
-    if (digits.empty() || digits.size() > 5 || digits.find_first_not_of("0123456789") != std::string::npos) {
-      return InvalidArgument("expected a tensor name such as \"operation:0\", found \"" + name + "\"");
+    if (digits.empty() || digits.size() > 5 ||
+        digits.find_first_not_of("0123456789") != std::string::npos) {
+      return InvalidArgument("expected a tensor name such as \"operation:0\", found \"" + name +
+                             "\"");
     }
     for (const char digit : digits) index = 10 * index + (digit - '0');
   }
   TF_Operation* operation = TF_GraphOperationByName(graph_, name.substr(0, colon).c_str());
-  if (operation == nullptr) return InvalidArgument("the graph has no operation for tensor \"" + name + "\"");
+  if (operation == nullptr)
+    return InvalidArgument("the graph has no operation for tensor \"" + name + "\"");
   if (index >= TF_OperationNumOutputs(operation)) {
     return InvalidArgument("the operation of tensor \"" + name + "\" has only " +
                            std::to_string(TF_OperationNumOutputs(operation)) + " outputs");
@@ -127,7 +137,8 @@ Result<std::vector<std::string>> TensorflowSession::Run(const std::vector<Feed>&
     FCP_ASSIGN_OR_RETURN(const TF_Output port, FindOutput(feed.name));
     Result<TensorPtr> tensor = ParseTensor(feed.tensor_proto);
     if (!tensor.ok()) {
-      return Status(tensor.status().code(), "input \"" + feed.name + "\": " + tensor.status().message());
+      return Status(tensor.status().code(),
+                    "input \"" + feed.name + "\": " + tensor.status().message());
     }
     input_ports.push_back(port);
     input_tensors.push_back(tensor->get());
@@ -139,7 +150,8 @@ Result<std::vector<std::string>> TensorflowSession::Run(const std::vector<Feed>&
   }
   for (const std::string& name : targets) {
     TF_Operation* operation = TF_GraphOperationByName(graph_, name.c_str());
-    if (operation == nullptr) return InvalidArgument("the graph has no operation \"" + name + "\" to run");
+    if (operation == nullptr)
+      return InvalidArgument("the graph has no operation \"" + name + "\" to run");
     target_operations.push_back(operation);
   }
 
@@ -147,7 +159,8 @@ Result<std::vector<std::string>> TensorflowSession::Run(const std::vector<Feed>&
   TfStatus status;
   TF_SessionRun(session_, /*run_options=*/nullptr, input_ports.data(), input_tensors.data(),
                 static_cast<int>(inputs.size()), output_ports.data(), output_tensors.data(),
-                static_cast<int>(outputs.size()), target_operations.data(), static_cast<int>(targets.size()),
+                static_cast<int>(outputs.size()), target_operations.data(),
+                static_cast<int>(targets.size()),
                 /*run_metadata=*/nullptr, status.get());
   std::vector<TensorPtr> owned_outputs;
   for (TF_Tensor* tensor : output_tensors) owned_outputs.emplace_back(tensor);
@@ -156,7 +169,8 @@ Result<std::vector<std::string>> TensorflowSession::Run(const std::vector<Feed>&
   std::vector<std::string> results;
   for (size_t i = 0; i < outputs.size(); ++i) {
     Result<std::string> proto = SerializeTensor(owned_outputs[i].get());
-    if (!proto.ok()) return InvalidArgument("output \"" + outputs[i] + "\": " + proto.status().message());
+    if (!proto.ok())
+      return InvalidArgument("output \"" + outputs[i] + "\": " + proto.status().message());
     results.push_back(*std::move(proto));
     owned_outputs[i].reset();
   }
@@ -164,7 +178,8 @@ Result<std::vector<std::string>> TensorflowSession::Run(const std::vector<Feed>&
 }
 
 Result<std::string> CheckTensorflow() {
-  // GraphDef { node = 1 { name = 1, op = 2, input = 3, attr = 5 { key = 1, value = 2 } } }: sum = x + x.
+  // GraphDef { node = 1 { name = 1, op = 2, input = 3, attr = 5 { key = 1, value = 2 } } }: sum = x
+  // + x.
   const auto attribute = [](std::string_view key, std::string_view value) {
     std::string entry;
     AppendBytesField(1, key, &entry);
@@ -193,9 +208,12 @@ Result<std::string> CheckTensorflow() {
     AppendBytesField(4, content, &proto);
     return proto;
   };
-  FCP_ASSIGN_OR_RETURN(const std::unique_ptr<TensorflowSession> session, TensorflowSession::Create(graph));
-  FCP_ASSIGN_OR_RETURN(const std::vector<std::string> result, session->Run({{"x", scalar(1.25f)}}, {"sum"}, {}));
-  if (result[0] != scalar(2.5f)) return Internal("TensorFlow " + std::string(TF_Version()) + " computes 1.25 + 1.25 wrongly");
+  FCP_ASSIGN_OR_RETURN(const std::unique_ptr<TensorflowSession> session,
+                       TensorflowSession::Create(graph));
+  FCP_ASSIGN_OR_RETURN(const std::vector<std::string> result,
+                       session->Run({{"x", scalar(1.25f)}}, {"sum"}, {}));
+  if (result[0] != scalar(2.5f))
+    return Internal("TensorFlow " + std::string(TF_Version()) + " computes 1.25 + 1.25 wrongly");
   return std::string(TF_Version());
 }
 

@@ -12,7 +12,8 @@ namespace fcp {
 namespace {
 
 HandleTable<TensorflowSession>& Sessions() {
-  static auto* table = new HandleTable<TensorflowSession>();  // never destroyed: threads may outlive main
+  static auto* table =
+      new HandleTable<TensorflowSession>();  // never destroyed: threads may outlive main
   return *table;
 }
 
@@ -33,32 +34,38 @@ Result<std::vector<std::string>> Names(JNIEnv* env, jobjectArray array, const ch
 
 Result<jlong> Create(JNIEnv* env, jbyteArray graph_def) {
   FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ToBytes(env, graph_def, "graphDef"));
-  FCP_ASSIGN_OR_RETURN(std::unique_ptr<TensorflowSession> session, TensorflowSession::Create(bytes.view()));
+  FCP_ASSIGN_OR_RETURN(std::unique_ptr<TensorflowSession> session,
+                       TensorflowSession::Create(bytes.view()));
   return Sessions().Add(std::move(session));
 }
 
-Status Run(JNIEnv* env, jlong handle, jobjectArray in_names, jobjectArray in_tensors, jobjectArray out_names,
-           jobjectArray out_tensors, jobjectArray target_nodes) {
+Status Run(JNIEnv* env, jlong handle, jobjectArray in_names, jobjectArray in_tensors,
+           jobjectArray out_names, jobjectArray out_tensors, jobjectArray target_nodes) {
   FCP_ASSIGN_OR_RETURN(const std::shared_ptr<TensorflowSession> session, Sessions().Get(handle));
   FCP_ASSIGN_OR_RETURN(const std::vector<std::string> names, Names(env, in_names, "inNames"));
   FCP_ASSIGN_OR_RETURN(const jsize in_count, LengthOf(env, in_tensors, "inTensorProtos"));
   FCP_ASSIGN_OR_RETURN(const std::vector<std::string> outputs, Names(env, out_names, "outNames"));
   FCP_ASSIGN_OR_RETURN(const jsize out_count, LengthOf(env, out_tensors, "outTensorProtos"));
-  FCP_ASSIGN_OR_RETURN(const std::vector<std::string> targets, Names(env, target_nodes, "targetNodes"));
-  if (static_cast<size_t>(in_count) != names.size() || static_cast<size_t>(out_count) != outputs.size()) {
-    return InvalidArgument("expected as many tensors as names, found " + std::to_string(in_count) + " tensors for " +
-                           std::to_string(names.size()) + " inputs and room for " + std::to_string(out_count) + " of " +
+  FCP_ASSIGN_OR_RETURN(const std::vector<std::string> targets,
+                       Names(env, target_nodes, "targetNodes"));
+  if (static_cast<size_t>(in_count) != names.size() ||
+      static_cast<size_t>(out_count) != outputs.size()) {
+    return InvalidArgument("expected as many tensors as names, found " + std::to_string(in_count) +
+                           " tensors for " + std::to_string(names.size()) +
+                           " inputs and room for " + std::to_string(out_count) + " of " +
                            std::to_string(outputs.size()) + " outputs");
   }
   std::vector<ByteBuffer> buffers;
   std::vector<TensorflowSession::Feed> feeds;
   for (jsize i = 0; i < in_count; ++i) {
     const Element<jbyteArray> element(env, in_tensors, i);
-    FCP_ASSIGN_OR_RETURN(ByteBuffer bytes, ToBytes(env, element.get(), "an element of inTensorProtos"));
+    FCP_ASSIGN_OR_RETURN(ByteBuffer bytes,
+                         ToBytes(env, element.get(), "an element of inTensorProtos"));
     feeds.push_back({names[static_cast<size_t>(i)], bytes.view()});
     buffers.push_back(std::move(bytes));
   }
-  FCP_ASSIGN_OR_RETURN(const std::vector<std::string> results, session->Run(feeds, outputs, targets));
+  FCP_ASSIGN_OR_RETURN(const std::vector<std::string> results,
+                       session->Run(feeds, outputs, targets));
   for (jsize i = 0; i < out_count; ++i) {
     FCP_ASSIGN_OR_RETURN(const jbyteArray array, ToJavaBytes(env, results[static_cast<size_t>(i)]));
     env->SetObjectArrayElement(out_tensors, i, array);
@@ -72,7 +79,9 @@ Status ValidateCheckpoint(JNIEnv* env, jstring file, jint max_tensor_bytes) {
   if (max_tensor_bytes < 0) return InvalidArgument("maxTensorBytes is negative");
   FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ReadFile(path));
   Result<CheckpointReader> reader = CheckpointReader::Open(bytes.view());
-  const Status status = reader.ok() ? reader->CheckTensorSizes(static_cast<uint64_t>(max_tensor_bytes)) : reader.status();
+  const Status status = reader.ok()
+                            ? reader->CheckTensorSizes(static_cast<uint64_t>(max_tensor_bytes))
+                            : reader.status();
   if (!status.ok()) return {status.code(), path + ": " + status.message()};
   return {};
 }
@@ -89,23 +98,25 @@ JNIEXPORT jlong JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_createN
   return handle.ok() ? *handle : 0;
 }
 
-JNIEXPORT void JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_closeNative(JNIEnv*, jclass, jlong handle) {
+JNIEXPORT void JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_closeNative(JNIEnv*, jclass,
+                                                                                    jlong handle) {
   fcp::Sessions().Close(handle);
 }
 
 JNIEXPORT void JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_runNative(
-    JNIEnv* env, jclass, jlong handle, jobjectArray in_names, jobjectArray in_tensors, jobjectArray out_names,
-    jobjectArray out_tensors, jobjectArray target_nodes) {
-  fcp::ThrowIfError(env, fcp::Run(env, handle, in_names, in_tensors, out_names, out_tensors, target_nodes));
+    JNIEnv* env, jclass, jlong handle, jobjectArray in_names, jobjectArray in_tensors,
+    jobjectArray out_names, jobjectArray out_tensors, jobjectArray target_nodes) {
+  fcp::ThrowIfError(
+      env, fcp::Run(env, handle, in_names, in_tensors, out_names, out_tensors, target_nodes));
 }
 
-JNIEXPORT void JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_validateCheckpoint(JNIEnv* env, jclass,
-                                                                                           jstring file,
-                                                                                           jint max_tensor_bytes) {
+JNIEXPORT void JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_validateCheckpoint(
+    JNIEnv* env, jclass, jstring file, jint max_tensor_bytes) {
   fcp::ThrowIfError(env, fcp::ValidateCheckpoint(env, file, max_tensor_bytes));
 }
 
-JNIEXPORT jstring JNICALL Java_com_google_fcp_tensorflow_TensorflowSession_checkTensorflow(JNIEnv* env, jclass) {
+JNIEXPORT jstring JNICALL
+Java_com_google_fcp_tensorflow_TensorflowSession_checkTensorflow(JNIEnv* env, jclass) {
   const fcp::Result<std::string> version = fcp::CheckTensorflow();
   fcp::ThrowIfError(env, version.status());
   return version.ok() ? env->NewStringUTF(version->c_str()) : nullptr;

@@ -27,7 +27,7 @@ public final class LoadLibraries {
     String version = TensorflowSession.checkTensorflow();
     System.out.printf("tensorflow %s loaded and run in %d ms%n", version, (System.nanoTime() - start) / 1_000_000);
 
-    Path directory = Path.of(arguments[0]);
+    Path directory = Path.of(System.getenv("TEST_TMPDIR"));
     Path checkpoint = directory.resolve("checkpoint");
     try (TensorflowSession session = TensorflowSession.create(saveGraph())) {
       session.run(
