@@ -27,7 +27,10 @@ class LayersTest(unittest.TestCase):
         package = f"{_RUNFILES}/pypi_greeting/site-packages/greeting"
         self.assertEqual(
             _files("packages_layer.tar"),
-            {f"{package}/{name}" for name in ("__init__.py", "__pycache__/__init__.cpython-310.pyc", "template.py", "tool", "with blank.txt")},
+            {
+                f"{package}/{name}"
+                for name in ("__init__.py", "__pycache__/__init__.cpython-310.pyc", "template.py", "tool", "with blank.txt")
+            },
         )
         own = f"{_RUNFILES}/rules_python_layers/tests"
         self.assertEqual(

@@ -14,7 +14,7 @@ _SOURCE = '''
 """Every kind of constant, and names that are not ASCII."""
 NUMBERS = (0, -1, 2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**200, -(2**200), 1.5, -0.0, 2j, True, False, None, ...)
 TEXTS = ("", "name", "two words", "\\u00e4\\u20ac", "\\ud800", "x" * 300, "a b" * 100, b"", b"bytes")
-LARGE = (%s)
+LARGE = (@LARGE@)
 def größe(x, /, y, *, z=1):
     """Has a closure."""
     total = x + y + z
@@ -22,7 +22,7 @@ def größe(x, /, y, *, z=1):
         def method(self): return (lambda: total)() if x in {"a", "b", 3, None, 4.5, ("c", "d")} else NUMBERS
     return Inner().method()
 RESULT = größe(1, 2), größe("a", "b", z="c")
-''' % ", ".join(map(str, range(300)))
+'''.replace("@LARGE@", ", ".join(map(str, range(300))))
 
 
 def _code(source: bytes, path: str = "m.py") -> bytes:

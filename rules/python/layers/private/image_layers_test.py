@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import image_layers
-from image_layers import LayerError
 from ocilib.errors import Error
 
 _ROOT = "service/service.runfiles"
@@ -60,9 +59,9 @@ class ImageLayersTest(unittest.TestCase):
         everything = [item for items_of_layer in self.trees.values() for item in items_of_layer]
         self.run_action("check", self.path("checked.tar"), _ROOT, *layers, items=everything if items is None else items)
 
-    def assert_problem(self, message: str, action: Callable[[], object]) -> None:
+    def assert_problem(self, message: str, action: Callable[..., object], *arguments: object) -> None:
         with self.assertRaisesRegex(Error, message) as caught:
-            action()
+            action(*arguments)
         self.assertNotIn("\n", str(caught.exception))
 
     def test_layers_hold_directories_files_and_compiled_modules_sorted_and_of_one_time(self) -> None:
@@ -110,45 +109,47 @@ class ImageLayersTest(unittest.TestCase):
 
     def test_a_file_in_two_layers_stops_the_build(self) -> None:
         app, interpreter, packages = self.layers()
-        self.assert_problem("is in .*packages.tar and in .*packages.tar; the layers must be disjoint", lambda: self.check([app, interpreter, packages, packages]))
+        problem = "is in .*packages.tar and in .*packages.tar; the layers must be disjoint"
+        self.assert_problem(problem, self.check, [app, interpreter, packages, packages])
 
     def test_a_file_that_is_in_no_layer_stops_the_build(self) -> None:
         app, interpreter, _ = self.layers()
-        self.assert_problem("p/__init__.py is in no layer", lambda: self.check([app, interpreter]))
+        self.assert_problem("p/__init__.py is in no layer", self.check, [app, interpreter])
         self.assertFalse(Path(self.path("checked.tar")).exists())
 
     def test_a_file_that_is_no_runfile_stops_the_build(self) -> None:
         layers = self.layers()
         items = self.trees["packages"] + self.trees["app"]
-        self.assert_problem("python3.10 is in .*interpreter.tar, but does not belong", lambda: self.check(layers, items))
+        self.assert_problem("python3.10 is in .*interpreter.tar, but does not belong", self.check, layers, items)
 
     def test_a_manifest_that_is_not_of_these_layers_stops_the_build(self) -> None:
         layers = self.layers()
         self.file("interpreter.list", "")
         arguments = (self.path("other.tar"), _ROOT, self.path("start"), self.path("app.pyc.tar"), self.path("packages.list"))
         self.run_action("app", *arguments, items=self.trees["app"])
-        self.assert_problem("_manifest does not list exactly the files", lambda: self.check([self.path("other.tar"), *layers[1:]]))
+        self.assert_problem("_manifest does not list exactly the files", self.check, [self.path("other.tar"), *layers[1:]])
 
     def test_two_files_for_one_place_stop_the_build(self) -> None:
         items = [("a/b", self.file("one")), ("a/b", self.file("two"))]
-        self.assert_problem("one and .*two have the same place in the image: a/b", lambda: image_layers.walk(items))
+        self.assert_problem("one and .*two have the same place in the image: a/b", image_layers.walk, items)
 
     def test_names_that_no_list_can_hold_stop_the_build(self) -> None:
         for name in ("line\nbreak", "tab\t", os.fsdecode(b"\xff")):
             with self.subTest(name=name):
-                self.assert_problem("control characters or without an encoding", lambda name=name: image_layers.walk([(f"a/{name}", self.file("f"))]))
+                items = [(f"a/{name}", self.file("f"))]
+                self.assert_problem("control characters or without an encoding", image_layers.walk, items)
 
     def test_what_is_neither_file_nor_directory_stops_the_build(self) -> None:
         os.mkfifo(self.path("fifo"))
         os.symlink("nowhere", self.path("dangling"))
         for name in ("fifo", "dangling"):
-            self.assert_problem("is neither a file nor a directory", lambda name=name: image_layers.walk([("a", self.path(name))]))
+            self.assert_problem("is neither a file nor a directory", image_layers.walk, [("a", self.path(name))])
 
     def test_paths_out_of_the_tree_stop_the_build(self) -> None:
         for place in ("../x", "a//x"):
             with self.subTest(place=place):
                 entries = {f"{_ROOT}/{place}": self.file("f")}
-                self.assert_problem("the path .* of a tar entry", lambda entries=entries: image_layers.write_layer(self.path("t"), entries))
+                self.assert_problem("the path .* of a tar entry", image_layers.write_layer, self.path("t"), entries)
 
     def test_links_are_followed_and_compiled_modules_of_others_are_left_out(self) -> None:
         self.file("tree/__pycache__/m.cpython-310.pyc")
