@@ -1,0 +1,45 @@
+"""The service in its image, as it is deployed: read-only root, own user, no rights."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from shuffler.e2e.services import Service
+from tools.containers.container import Container, Response
+from tools.containers.layers import Root
+
+
+def _status(container: Container) -> dict[str, str]:
+    lines = Path(f"/proc/{container.pid()}/status").read_text(encoding="utf-8").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _writable(container: Container) -> set[str]:
+    """Where file systems are mounted that are not read-only, in the container."""
+    lines = Path(f"/proc/{container.pid()}/mounts").read_text(encoding="utf-8").splitlines()
+    mounts = [line.split() for line in lines]
+    return {mount[1] for mount in mounts if "rw" in mount[3].split(",")}
+
+
+def test_it_starts_answers_and_stops(root: Root, bundle: Path, service: Service) -> None:
+    begin = time.monotonic()
+    with Container(root, bundle) as container:
+        ready = container.wait_for(service.port, "/ready")
+        seconds = time.monotonic() - begin
+        assert ready == Response(200, f"{service.greeting} Ready check. \n{service.checks}")
+        assert container.get(service.port, "/healthz") == Response(200, f"{service.greeting} Health check. \n")
+        assert container.get(service.port, "/no/such/path").status == 404
+
+        status = _status(container)
+        print(f"ready after {seconds:.1f} s, resident memory {status['VmRSS']}")
+        assert status["Uid"].split() == [str(service.user)] * 4
+        assert {status[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+        assert status["NoNewPrivs"] == "1"
+        kernel = {path for path in _writable(container) if path.startswith("/proc")}
+        assert _writable(container) - kernel == {"/dev", "/tmp"} | ({"/dev/shm"} if service.user == 0 else set())
+
+        assert container.stop() == service.stopped
+        for text in (container.stdout, container.stderr):
+            assert "Exception" not in text
+            assert "Traceback" not in text
