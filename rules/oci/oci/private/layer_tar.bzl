@@ -26,6 +26,10 @@ def _layer_tar_impl(ctx):
     name = ctx.label.name
     tar = ctx.actions.declare_file(name if name.endswith(".tar") else name + ".tar")
     descriptor = ctx.actions.declare_file(tar.basename + ".packed.json")
+    values = ctx.attr.files.values() + ctx.attr.directories + ctx.attr.modes.keys() + ctx.attr.owners.keys()
+    for value in values + ctx.attr.symlinks.keys() + ctx.attr.symlinks.values():
+        if "\n" in value:
+            fail("%s: the path %r has a line break" % (ctx.label, value))
     arguments = ctx.actions.args()
     arguments.use_param_file("@%s")
     arguments.set_param_file_format("multiline")

@@ -3,7 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts", "unittest")
 load("//oci:defs.bzl", "layer_tar", "oci_image_rule")
 load("//oci:providers.bzl", "OciImageInfo", "OciLayerInfo")
-load("//oci/private:service_image.bzl", "service_image_problems")
+load("//oci/private:service_image.bzl", "service_image_problems")  # buildifier: disable=bzl-visibility
 
 def _fails_impl(ctx):
     env = analysistest.begin(ctx)
@@ -118,6 +118,7 @@ def analysis_tests(name):
     _expect_failure("needs_architecture_test", "'os' and 'architecture' are mandatory", oci_image_rule, os = "linux")
     _expect_failure("base_has_platform_test", "come from the image provided by 'base'", oci_image_rule, base = ":plain", variant = "v8")
     _expect_failure("folder_path_test", "has to end with a slash", layer_tar, files = {":two_layers": "/a"})
+    _expect_failure("line_break_test", "has a line break", layer_tar, symlinks = {"/a\nb": "c"})
     _actions_test(
         name = "plain_actions_test",
         descriptors = 3,

@@ -119,6 +119,13 @@ class CasesTest(unittest.TestCase):
             names.discard(entry["digest"].removeprefix("sha256:"))
         self.assertEqual(names, {descriptor["digest"].removeprefix("sha256:")})
 
+    def test_an_index_builds_its_image_for_every_platform(self) -> None:
+        layout = _HERE / "platforms_index"
+        (descriptor,) = json.loads((layout / "index.json").read_bytes())["manifests"]
+        index = json.loads(_blob(layout, descriptor["digest"]))
+        self.assertEqual([entry["platform"] for entry in index["manifests"]], [{"os": "linux", "architecture": "amd64"}] * 2)
+        self.assertNotIn("annotations", index)
+
 
 if __name__ == "__main__":
     unittest.main()
