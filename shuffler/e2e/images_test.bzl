@@ -1,9 +1,12 @@
 """Tests of a service's image: its content is started and asked."""
 
-load("//toolchains/debian:layers.bzl", "ALL_PACKAGES", "layers")
+load("//toolchains/debian:layers.bzl", "JAVA17_PACKAGES", "JNI_PACKAGES", "PYTHON_PACKAGES", "layers")
 load("//toolchains/python:pytest.bzl", "pytest_test")
 
-_DEBIAN_LAYERS = layers(ALL_PACKAGES)
+_DEBIAN_LAYERS = layers(sorted({
+    package: None
+    for package in JAVA17_PACKAGES + JNI_PACKAGES + PYTHON_PACKAGES
+}))
 
 def image_test(name, srcs, image, env = {}, data = [], deps = [], **kwargs):
     """Runs tests against the content of one image. One target an image: it is unpacked once, and cached apart from the others.
