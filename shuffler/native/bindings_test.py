@@ -19,7 +19,7 @@ def bindings(tmp_path_factory: pytest.TempPathFactory) -> Bindings:
             os.environ["JAVA"],
             "-Djava.library.path=" + os.environ["LIBRARIES"],
             "-cp",
-            os.environ["JAR"],
+            os.environ["CLASSES"],
             "com.google.fcp.LoadLibraries",
         ],
         env={
