@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from tools import errors
@@ -64,11 +65,10 @@ class Workspace:
             found[service] = str(index["manifests"][0]["digest"])
         return found
 
-    def actions(self) -> list["Action"]:
-        """All actions that the seven images depend on, tools included."""
+    def actions(self) -> "ActionGraph":
+        """The actions that the seven images are made by, tools included."""
         query = f"deps(set({' '.join(IMAGES.values())}))"
-        graph = json.loads(self.run("aquery", "--output=jsonproto", "--include_commandline", "--include_param_files", query))
-        return list(parse_action_graph(graph))
+        return ActionGraph(json.loads(self.run("aquery", "--output=jsonproto", "--include_commandline", "--include_param_files", query)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,67 +79,75 @@ class Action:
         mnemonic: kind of the action.
         target: label of its owner.
         arguments: command line, and the content of parameter files.
-        outputs: paths relative to the execution root.
-        input_roots: the distinct first two path segments of all inputs; enough to tell where an input comes from.
+        inputs: paths relative to the execution root, sorted.
+        outputs: likewise.
     """
 
     mnemonic: str
     target: str
     arguments: tuple[str, ...]
+    inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    input_roots: tuple[str, ...]
 
 
-def parse_action_graph(graph: dict[str, Any]) -> list[Action]:
-    """Reads what `bazel aquery --output=jsonproto` prints (analysis_v2.proto, ActionGraphContainer)."""
-    fragments = {f["id"]: f for f in graph.get("pathFragments", [])}
-    paths: dict[int, str] = {}
+class ActionGraph:
+    """What `bazel aquery --output=jsonproto` prints (analysis_v2.proto, ActionGraphContainer).
 
-    def path(fragment_id: int) -> str:
-        if fragment_id not in paths:
-            fragment = fragments[fragment_id]
-            parent = fragment.get("parentId")
-            paths[fragment_id] = (path(parent) + "/" if parent else "") + fragment["label"]
-        return paths[fragment_id]
+    Attributes:
+        actions: those that an image is made by. What Bazel could make besides, and nobody needs for an image (source jars, interface
+            jars of what nobody compiles against), is left out.
+    """
 
-    artifacts = {a["id"]: path(a["pathFragmentId"]) for a in graph.get("artifacts", [])}
-    targets = {t["id"]: t["label"] for t in graph.get("targets", [])}
-    sets = {s["id"]: s for s in graph.get("depSetOfFiles", [])}
-    roots: dict[int, frozenset[str]] = {}
-
-    def input_roots(set_id: int) -> frozenset[str]:
-        # Depsets are nested deeply: an own stack instead of recursion.
-        stack = [set_id]
-        while stack:
-            top = stack[-1]
-            if top in roots:
-                stack.pop()
-                continue
-            children = sets[top].get("transitiveDepSetIds", [])
-            open_children = [c for c in children if c not in roots]
-            if open_children:
-                stack.extend(open_children)
-                continue
-            own = {"/".join(artifacts[a].split("/")[:2]) for a in sets[top].get("directArtifactIds", [])}
-            roots[top] = frozenset(own.union(*(roots[c] for c in children)))
-            stack.pop()
-        return roots[set_id]
-
-    actions = []
-    for action in graph.get("actions", []):
-        arguments = list(action.get("arguments", []))
-        for file in action.get("paramFiles", []):
-            arguments.extend(file.get("arguments", []))
-        inputs: set[str] = set()
-        for set_id in action.get("inputDepSetIds", []):
-            inputs |= input_roots(set_id)
-        actions.append(
+    def __init__(self, graph: dict[str, Any], makers: frozenset[str] = frozenset({"OCIImage"})) -> None:
+        """Reads a graph; MAKERS are the mnemonics of the actions at the end, whose inputs are followed."""
+        self._fragments = {f["id"]: f for f in graph.get("pathFragments", [])}
+        self._artifacts = {a["id"]: a["pathFragmentId"] for a in graph.get("artifacts", [])}
+        self._sets = {s["id"]: s for s in graph.get("depSetOfFiles", [])}
+        targets = {t["id"]: t["label"] for t in graph.get("targets", [])}
+        self.actions = [
             Action(
                 mnemonic=action["mnemonic"],
                 target=targets.get(action.get("targetId", 0), ""),
-                arguments=tuple(arguments),
-                outputs=tuple(artifacts[o] for o in action.get("outputIds", [])),
-                input_roots=tuple(sorted(inputs)),
+                arguments=tuple(action.get("arguments", [])) + tuple(a for f in action.get("paramFiles", []) for a in f.get("arguments", [])),
+                inputs=tuple(sorted(map(self._path, inputs))),
+                outputs=tuple(self._path(output) for output in action.get("outputIds", [])),
             )
-        )
-    return actions
+            for action, inputs in self._needed(graph.get("actions", []), makers)
+        ]
+
+    def _needed(self, actions: list[dict[str, Any]], makers: frozenset[str]) -> Iterator[tuple[dict[str, Any], set[int]]]:
+        producers = {output: action for action in actions for output in action.get("outputIds", [])}
+        todo = [action for action in actions if action["mnemonic"] in makers]
+        seen = {id(action) for action in todo}
+        while todo:
+            action = todo.pop()
+            inputs = self._inputs(action)
+            yield action, inputs
+            for artifact in inputs:
+                producer = producers.get(artifact)
+                if producer is not None and id(producer) not in seen:
+                    seen.add(id(producer))
+                    todo.append(producer)
+
+    def _inputs(self, action: dict[str, Any]) -> set[int]:
+        # Depsets are nested deeply: a stack instead of recursion.
+        inputs: set[int] = set()
+        todo = list(action.get("inputDepSetIds", []))
+        seen = set(todo)
+        while todo:
+            depset = self._sets[todo.pop()]
+            inputs.update(depset.get("directArtifactIds", []))
+            for child in depset.get("transitiveDepSetIds", []):
+                if child not in seen:
+                    seen.add(child)
+                    todo.append(child)
+        return inputs
+
+    def _path(self, artifact: int) -> str:
+        names = []
+        fragment_id: int | None = self._artifacts[artifact]
+        while fragment_id:
+            fragment = self._fragments[fragment_id]
+            names.append(fragment["label"])
+            fragment_id = fragment.get("parentId")
+        return "/".join(reversed(names))

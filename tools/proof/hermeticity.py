@@ -18,7 +18,7 @@ from tools.proof import bazel
 _TOOL_OF_THE_MACHINE = re.compile(
     r"(?:^|[=:,\s\"'])(/(?:usr/)?(?:local/)?s?bin/[\w.+-]+|/usr/lib/jvm|/usr/lib/gcc|/usr/lib/llvm|/usr/lib/python|/usr/include|/opt/|/root/|/home/)"
 )
-_DATA_OF_PACKERS = frozenset({"LayerTar", "OciImage", "DebLayer", "PyLayers"})
+_DATA_OF_PACKERS = frozenset({"OCILayer", "OCIImage"})
 
 # Repositories that stand for what the machine has.
 _REPOSITORY_OF_THE_MACHINE = re.compile(r"external/\S*(local_jdk|local_config_cc|local_config_python|local_config_sh|autodetect)\S*")
@@ -35,9 +35,9 @@ def findings(actions: Iterable[bazel.Action]) -> list[str]:
             match = _TOOL_OF_THE_MACHINE.search(argument)
             if match:
                 found.add(f"{where}: command line names {match.group(1)} in {argument[:120]!r}")
-        for root in action.input_roots:
-            if root.startswith("/") or _REPOSITORY_OF_THE_MACHINE.match(root):
-                found.add(f"{where}: input from {root}")
+        for path in action.inputs:
+            if path.startswith("/") or _REPOSITORY_OF_THE_MACHINE.match(path):
+                found.add(f"{where}: input {path}")
     return sorted(found)
 
 
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> None:
     if argv:
         raise errors.UsageError(f"hermeticity takes no arguments, found {argv[0]!r}")
     workspace = bazel.Workspace(pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"]))
-    actions = workspace.actions()
+    actions = workspace.actions().actions
     if len(actions) < len(bazel.IMAGES):
         raise errors.CheckError(f"expected the actions of {len(bazel.IMAGES)} images, found only {len(actions)} actions")
     found = findings(actions)

@@ -15,10 +15,12 @@ GRAPH = {
         {"id": 2, "label": "llvm16", "parentId": 1},
         {"id": 3, "label": "clang", "parentId": 2},
         {"id": 4, "label": "out.o"},
+        {"id": 5, "label": "image"},
+        {"id": 6, "label": "src.jar"},
     ],
-    "artifacts": [{"id": 1, "pathFragmentId": 3}, {"id": 2, "pathFragmentId": 4}],
+    "artifacts": [{"id": n, "pathFragmentId": n + 2} for n in range(1, 5)],
     "targets": [{"id": 1, "label": "//native:a"}],
-    "depSetOfFiles": [{"id": 2, "transitiveDepSetIds": [1]}, {"id": 1, "directArtifactIds": [1]}],
+    "depSetOfFiles": [{"id": 2, "transitiveDepSetIds": [1]}, {"id": 1, "directArtifactIds": [1]}, {"id": 3, "directArtifactIds": [2]}],
     "actions": [
         {
             "mnemonic": "CppCompile",
@@ -27,18 +29,21 @@ GRAPH = {
             "paramFiles": [{"arguments": ["-O2"]}],
             "outputIds": [2],
             "inputDepSetIds": [2],
-        }
+        },
+        {"mnemonic": "JavaSourceJar", "outputIds": [4], "inputDepSetIds": [1]},
+        {"mnemonic": "OCIImage", "outputIds": [3], "inputDepSetIds": [3]},
     ],
 }
 
 
 def action(*arguments: str, mnemonic: str = "CppCompile", inputs: tuple[str, ...] = (), outputs: tuple[str, ...] = ("o",)) -> bazel.Action:
-    return bazel.Action(mnemonic, "//a:b", arguments, outputs, inputs)
+    return bazel.Action(mnemonic, "//a:b", arguments, inputs, outputs)
 
 
-def test_the_action_graph_of_aquery_is_read() -> None:
-    assert bazel.parse_action_graph(GRAPH) == [
-        bazel.Action("CppCompile", "//native:a", ("external/llvm16/clang", "-c", "-O2"), ("out.o",), ("external/llvm16",))
+def test_the_actions_that_an_image_needs_are_read_and_no_others() -> None:
+    assert bazel.ActionGraph(GRAPH).actions == [
+        bazel.Action("OCIImage", "", (), ("out.o",), ("image",)),
+        bazel.Action("CppCompile", "//native:a", ("external/llvm16/clang", "-c", "-O2"), ("external/llvm16/clang",), ("out.o",)),
     ]
 
 
@@ -51,21 +56,21 @@ def test_a_tool_of_the_machine_in_a_command_line_is_found(argument: str) -> None
     assert hermeticity.findings([action("external/llvm16/clang", argument)])
 
 
-@pytest.mark.parametrize("repository", ["external/local_config_cc", "external/rules_java~~toolchains~local_jdk", "/usr/lib"])
+@pytest.mark.parametrize("repository", ["external/local_config_cc", "external/rules_java~~toolchains~local_jdk/bin/java", "/usr/lib/x"])
 def test_an_input_of_the_machine_is_found(repository: str) -> None:
     assert hermeticity.findings([action("external/x/clang", inputs=(repository,))])
 
 
 def test_paths_of_inputs_that_only_look_like_the_machine_are_fine() -> None:
     fine = [
-        action("external/remotejdk17_linux/usr/lib/jvm/java-17/bin/java", "external/llvm16/usr/lib/llvm-16/bin/clang", inputs=("external/llvm16",)),
-        action("external/python3_10/bin/python3.10", "/usr/bin/java", mnemonic="LayerTar"),
+        action("external/remotejdk17_linux/usr/lib/jvm/java-17/bin/java", "external/llvm16/usr/lib/llvm-16/bin/clang", inputs=("external/llvm16/x",)),
+        action("external/python3_10/bin/python3.10", "/usr/bin/java", mnemonic="OCILayer"),
     ]
     assert hermeticity.findings(fine) == []
 
 
 def test_a_packer_that_is_run_by_the_machines_python_is_found() -> None:
-    assert hermeticity.findings([action("/usr/bin/python3", "x", mnemonic="LayerTar")])
+    assert hermeticity.findings([action("/usr/bin/python3", "x", mnemonic="OCILayer")])
 
 
 def entry(path: str, hit: bool) -> dict[str, object]:
