@@ -79,7 +79,7 @@ def members(stream: BinaryIO | Pipe, name: str) -> Iterator[Member]:
     pax: dict[str, str] = {}
     while True:
         start = reader.position
-        header = reader.take(BLOCK, "an entry, or the two zero blocks of the end,")
+        header = reader.take(BLOCK, "an entry or the end")
         if header == _ZERO:
             if long_name is not None or long_link is not None or pax:
                 raise TarError(f"{name}: damaged tar: the end follows a header that belongs to an entry (byte {start})")
@@ -182,7 +182,7 @@ class _Reader:
         while left:
             data = self._stream.read(left)
             if not data:
-                self._truncated(count - left, what)
+                self._truncated(count - left, count, what)
             parts.append(data)
             left -= len(data)
         self.position += count
@@ -191,14 +191,14 @@ class _Reader:
     def skip(self, count: int, what: str) -> None:
         if self._file:
             if self.position + count > self._size:
-                self._truncated(self._size - self.position, what)
+                self._truncated(self._size - self.position, count, what)
             self.position += count
             return
         left = count
         while left:
             data = self._stream.read(min(left, _CHUNK))
             if not data:
-                self._truncated(count - left, what)
+                self._truncated(count - left, count, what)
             left -= len(data)
         self.position += count
 
@@ -209,7 +209,7 @@ class _Reader:
 
     def end(self) -> None:
         """Reads what follows the first zero block: a second one, then zeros only."""
-        if self.take(BLOCK, "the second zero block of the end") != _ZERO:
+        if self.take(BLOCK, "the second block of the end") != _ZERO:
             raise TarError(f"{self._name}: damaged tar: a lone zero block at byte {self.position - 2 * BLOCK}")
         if self._file:
             self._file.seek(self.position)
@@ -244,10 +244,10 @@ class _Reader:
             raise TarError(f"{self._name}: damaged tar: the header at byte {start} has the number {field!r}")
         return value
 
-    def _truncated(self, got: int, what: str) -> None:
+    def _truncated(self, got: int, wanted: int, what: str) -> None:
         if self.position == 0:
             raise TarError(f"{self._name}: not a tar: {got} bytes, fewer than one header")
-        raise TarError(f"{self._name}: truncated tar: {what} should follow at byte {self.position}, the file has {got} bytes more")
+        raise TarError(f"{self._name}: truncated tar: {wanted} bytes for {what} should follow at byte {self.position}, the file has {got}")
 
 
 def _looks_like(header: bytes) -> str:

@@ -74,9 +74,9 @@ def _layers(ctx):
 
 def _oci_image_impl(ctx):
     if not ctx.attr.base and not (ctx.attr.os and ctx.attr.architecture):
-        fail("%s: 'os' and 'architecture' are mandatory when 'base' is unspecified." % ctx.label)
+        fail("'os' and 'architecture' are mandatory when 'base' is unspecified.")
     if ctx.attr.base and (ctx.attr.os or ctx.attr.architecture or ctx.attr.variant):
-        fail("%s: 'os', 'architecture' and 'variant' come from the image provided by 'base' and cannot be overridden." % ctx.label)
+        fail("'os', 'architecture' and 'variant' come from the image provided by 'base' and cannot be overridden.")
 
     layout = ctx.actions.declare_directory(ctx.label.name)
     digest = ctx.outputs.digest or ctx.actions.declare_file(ctx.label.name + ".json.sha256")

@@ -19,7 +19,7 @@ _platforms = transition(
 
 def _oci_image_index_impl(ctx):
     if ctx.attr.platforms and len(ctx.attr.images) != len(ctx.attr.platforms):
-        fail("%s: platforms can only be specified when there is exactly one image in the images attribute." % ctx.label)
+        fail("platforms can only be specified when there is exactly one image in the images attribute.")
     layout = ctx.actions.declare_directory(ctx.label.name)
     digest = ctx.outputs.digest or ctx.actions.declare_file(ctx.label.name + ".json.sha256")
     inputs = list(ctx.files.images)

@@ -29,7 +29,7 @@ def _layer_tar_impl(ctx):
     values = ctx.attr.files.values() + ctx.attr.directories + ctx.attr.modes.keys() + ctx.attr.owners.keys()
     for value in values + ctx.attr.symlinks.keys() + ctx.attr.symlinks.values():
         if "\n" in value:
-            fail("%s: the path %r has a line break" % (ctx.label, value))
+            fail("the path %r has a line break" % value)
     arguments = ctx.actions.args()
     arguments.use_param_file("@%s")
     arguments.set_param_file_format("multiline")
@@ -38,7 +38,7 @@ def _layer_tar_impl(ctx):
     for target, path in ctx.attr.files.items():
         files = target[DefaultInfo].files.to_list()
         if len(files) != 1 and not path.endswith("/"):
-            fail("%s: %s has %d files, so that its path %r has to end with a slash" % (ctx.label, target.label, len(files), path))
+            fail("%s has %d files, so that its path %r has to end with a slash" % (target.label, len(files), path))
         for file in files:
             arguments.add_all(["file", path])
             arguments.add_all([file], expand_directories = False)
