@@ -6,7 +6,7 @@ compiled by that same clang when the repository is made, so no binary is checked
 machine takes part.
 """
 
-# The programs that the toolchain's actions run, and those that run_all_tests.sh needs.
+# The programs that actions and tests run.
 _TOOLS = [
     "clang",
     "ld.lld",  # run by clang, which looks beside itself

@@ -1,7 +1,9 @@
 // What every C++ target of this repository can rely on.
 
+#include <climits>
 #include <cstring>
 #include <fstream>
+#include <memory>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -41,5 +43,20 @@ TEST(ToolchainTest, TheCxxRuntimeIsThatOfTheSysroot) {
   }
   EXPECT_GT(found, 0);
 }
+
+#if __has_feature(address_sanitizer)
+TEST(ToolchainDeathTest, AddressSanitizerFindsAnOverflow) {
+  const auto memory = std::make_unique<char[]>(8);
+  volatile char* data = memory.get();
+  EXPECT_DEATH(data[8] = 'x', "heap-buffer-overflow");
+}
+#endif
+
+#if __has_feature(undefined_behavior_sanitizer)
+TEST(ToolchainDeathTest, UndefinedBehaviorSanitizerFindsAnOverflow) {
+  volatile int largest = INT_MAX;
+  EXPECT_DEATH(largest = largest + 1, "signed integer overflow");
+}
+#endif
 
 }  // namespace
