@@ -25,11 +25,6 @@ def test_malformed_options_stop_the_start_with_one_line_and_64(root: Root, bundl
         assert lines[0].startswith(f"{name} cannot start: FCP_OPTS: ")
 
 
-def test_well_formed_options_are_accepted(root: Root, bundle: Path, service: Service) -> None:
-    with Container(root, bundle, env={"FCP_OPTS": "--environment 'e2e' --upload_timeout_minutes 15"}) as container:
-        container.wait_for(service.port, "/ready")
-
-
 @pytest.mark.parametrize("path", ["/usr/bin/java", "/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so"])
 def test_what_the_jvm_needs_comes_from_debian_layers(root: Root, bundle: Path, path: str) -> None:
     packages = loader.package_layers()
