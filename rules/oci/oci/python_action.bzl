@@ -20,7 +20,7 @@ PYTHON_ACTION_ATTRS = {
         cfg = "exec",
     ),
     "_ocilib": attr.label(
-        default = Label("//ocilib"),
+        default = Label("//ocilib:for_actions"),
         cfg = "exec",
     ),
     "_ocilib_run": attr.label(
