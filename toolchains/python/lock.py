@@ -132,6 +132,15 @@ def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     return sorted(lines, key=lambda line: line[2:])
 
 
+def said(output: str) -> str:
+    """Returns in one line why a package client failed: all that it says but warnings, and of a stack trace the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("WARNING")]
+    trace = next((number for number, line in enumerate(lines) if line.startswith("Traceback ")), None)
+    if trace is not None:
+        lines[trace:] = [re.sub(r"^[\w.]+: ", "", lines[-1])]
+    return "; ".join(line.removeprefix("ERROR: ") for line in lines if "://" not in line)
+
+
 def _run(command: Sequence[str], what: str, cwd: Path | None = None) -> str:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "CUSTOM_COMPILE_COMMAND": _COMMAND}
     try:
@@ -139,7 +148,7 @@ def _run(command: Sequence[str], what: str, cwd: Path | None = None) -> str:
     except OSError as e:
         raise LockError(f"{what}: {e}") from e
     if done.returncode:
-        raise LockError(f"{what}: {command[0]} failed with exit code {done.returncode}:\n{(done.stdout + done.stderr).strip()}")
+        raise LockError(f"{what}: {said(done.stdout + done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
 
 

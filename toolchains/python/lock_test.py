@@ -74,3 +74,9 @@ def test_newer_libc_comes_first_and_none_is_newer_than_that_of_the_images() -> N
 
 def test_changes_are_sorted_by_package() -> None:
     assert lock.changes({"a": "1", "b": "1", "c": "1"}, {"a": "2", "c": "1", "d": "3"}) == ["~ a 1 -> 2", "- b 1", "+ d 3"]
+
+
+def test_of_a_failed_client_one_line_is_told() -> None:
+    trace = 'Looking for x\nTraceback (most recent call last):\n  File "x.py", line 1\npip._internal.exceptions.NotFound: No x==1\n'
+    assert lock.said(trace) == "Looking for x; No x==1"
+    assert lock.said("WARNING: old\nERROR: Cannot install a.\n\n  a 1 depends on b\n") == "Cannot install a.; a 1 depends on b"
