@@ -3,77 +3,95 @@
 
 # --- docker and podman -------------------------------------------------------------------------------------------------------------
 
+quietly() { # runs a command whose output matters only if it fails
+    local log code=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || code=$?
+    if ((code)); then cat "$log" >&2; fi
+    rm -f "$log"
+    return "$code"
+}
+
 # The image of the environment: the root tar imported as the Dockerfile's base, or, where mmdebstrap cannot run, Debian's own image.
 container_image() { # docker | podman
-    local tag base
-    tag=$image:$("$here/environment.sh" fingerprint)
-    if ! "$1" image inspect "$tag" >/dev/null 2>&1; then
-        base=$image-root:${tag##*:}
-        if command -v apt-get >/dev/null; then
-            "$here/environment.sh" tar | "$1" import --platform linux/amd64 - "$base" >/dev/null
-            "$1" build --quiet --platform linux/amd64 --build-arg "BASE=$base" --target environment -t "$tag" "$here" >/dev/null
+    local engine=$1 name=localhost/odp-federatedcompute-build tag platform=(--platform linux/amd64)
+    tag=$("$here/environment.sh" fingerprint)
+    if ! "$engine" image inspect "$name:$tag" >/dev/null 2>&1; then
+        if [[ $(dpkg --print-architecture 2>/dev/null) == amd64 ]] && { command -v mmdebstrap >/dev/null || [[ $(id -u) == 0 ]]; }; then
+            if [[ $engine == podman ]]; then platform=(--os linux --arch amd64); fi
+            # Without the last tag nothing is trusted: an import that was cut off is made again.
+            setpriv --pdeathsig TERM "$here/environment.sh" tar | quietly "$engine" import "${platform[@]}" - "$name-root:$tag"
+            quietly "$engine" build --platform linux/amd64 --build-arg "BASE=$name-root:$tag" --target environment -t "$name:$tag" "$here"
         else
-            "$1" build --quiet --platform linux/amd64 --target snapshot -t "$tag" "$here" >/dev/null
+            say "no mmdebstrap for amd64 here: starting from Debian's image and snapshot.debian.org"
+            quietly "$engine" build --platform linux/amd64 --target snapshot -t "$name:$tag" "$here"
         fi
     fi
-    printf '%s' "$tag"
+    printf '%s' "$name:$tag"
 }
 
 run_container() { # docker | podman
-    local args=(run --rm --interactive --init --platform linux/amd64 --workdir "$inside") tag m e
+    local args=(run --rm --interactive --privileged --platform linux/amd64 --workdir "$inside") tag m e
     tag=$(container_image "$1")
+    # Privileged: sandboxes and containers inside need namespaces. The host's network: its proxy or registry may be on loopback.
+    [[ " ${flags[*]}" == *' --net'* ]] || args+=(--network host)
+    # A daemon runs as root; podman, and docker's rootless mode, as the caller.
+    if [[ $1 == docker && $(id -u) != 0 && $(docker info --format '{{.SecurityOptions}}') != *name=rootless* ]]; then
+        args+=(--env "BUILD_CALLER=$(id -u):$(id -g)")
+    fi
     for m in "${mounts[@]}"; do args+=(--volume "$m"); done
     for e in "${environment[@]}"; do args+=(--env "$e"); done
-    exec "$1" "${args[@]}" "${flags[@]}" "$tag" /usr/share/build-environment/start "$command"
+    exec "$1" "${args[@]}" "${flags[@]}" "$tag" /usr/bin/tini -g -- /usr/share/build-environment/start "$command"
 }
 run_docker() { run_container docker; }
 run_podman() { run_container podman; }
 
 # --- rootfs ------------------------------------------------------------------------------------------------------------------------
 
+# Reads the docker flags into workdir, network, mounts and environment.
 rootfs_flags() {
-    workdir=$inside network=host
-    local i value
-    value() { # of flag number i: after '=', or the next word
-        if [[ ${flags[i]} == *=* && ${flags[i]} == --* ]]; then
-            value=${flags[i]#*=}
-        else
-            ((++i < ${#flags[@]})) || usage "the flag ${flags[i - 1]} needs a value"
-            value=${flags[i]}
-        fi
-    }
+    local i flag value host mode
     for ((i = 0; i < ${#flags[@]}; i++)); do
-        case ${flags[i]} in
-        -e | --env | --env=*)
-            value
-            if [[ $value == *=* ]]; then environment+=("$value"); elif [[ -n ${!value+set} ]]; then environment+=("$value=${!value}"); fi
+        flag=${flags[i]}
+        case $flag in
+        -i | -t | -it | -ti | --interactive | --tty | --rm) continue ;; # what this engine does anyway
+        --env=* | --volume=* | --workdir=* | --network=* | --net=*) value=${flag#*=} flag=${flag%%=*} ;;
+        -[evw]?*) value=${flag:2} flag=${flag:0:2} value=${value#=} ;;
+        -e | --env | -v | --volume | -w | --workdir | --network | --net)
+            ((++i < ${#flags[@]})) || usage "the flag $flag needs a value"
+            value=${flags[i]}
             ;;
-        -v | --volume | --volume=*)
-            value
-            [[ $value == /*:/* ]] || usage "-v takes HOST:INSIDE[:ro] with absolute paths, found '$value'"
-            [[ -e ${value%%:*} ]] || mkdir -p "${value%%:*}"
-            mounts+=("$value")
+        *) usage "the rootfs engine cannot honour the docker flag '$flag'; it knows -e, -v, -w, --network. Use BUILD_ENGINE=docker or podman" ;;
+        esac
+        case $flag in
+        -e | --env)
+            [[ $value =~ ^[A-Za-z_][A-Za-z0-9_]*(=|$) ]] || usage "$flag takes NAME or NAME=VALUE, found '$value'"
+            environment+=("$value")
             ;;
-        -w | --workdir | --workdir=*)
-            value
+        -v | --volume)
+            [[ $value =~ ^(/[^:]*):/[^:]*(:(ro|rw))?$ ]] || usage "$flag takes HOST:INSIDE[:ro] with absolute paths, found '$value'"
+            host=${BASH_REMATCH[1]} mode=${BASH_REMATCH[2]}
+            value=${value%"$mode"}
+            [[ -e $host ]] || mkdir -p "$host"
+            mounts+=("$(realpath -- "$host"):${value#*:}${mode/:rw/}")
+            ;;
+        -w | --workdir)
+            [[ $value == /* ]] || usage "$flag takes an absolute path, found '$value'"
             workdir=$value
             ;;
-        --network | --net | --network=* | --net=*)
-            value
+        --network | --net)
             [[ $value == none || $value == host ]] || usage "the rootfs engine knows --network none and host, found '$value'"
             network=$value
             ;;
-        -i | -t | -it | -ti | --interactive | --tty | --rm) ;; # what this engine does anyway
-        *) usage "the rootfs engine cannot honour the docker flag '${flags[i]}'; it knows -e, -v, -w, --network. Use BUILD_ENGINE=docker or podman" ;;
         esac
     done
 }
 
 run_rootfs() {
-    local workdir network home namespaces=(--mount --pid --ipc --fork --kill-child)
+    local workdir=$inside network=host home namespaces=(--pid --ipc)
     rootfs_flags
-    home=$("$here/environment.sh" build)
+    home=$(exec setpriv --pdeathsig TERM "$here/environment.sh" build)
     [[ $network == host ]] || namespaces+=(--net)
     [[ $(id -u) == 0 ]] || namespaces+=(--user --map-root-user --map-auto)
-    exec unshare "${namespaces[@]}" -- bash "$here/rootfs_enter.sh" "$home/root" "$workdir" "$command" "${mounts[@]}" -- "${environment[@]}"
+    exec unshare "${namespaces[@]}" -- bash "$here/rootfs_enter.sh" "$home" "$workdir" "$command" "${mounts[@]}" -- "${environment[@]}"
 }
