@@ -27,17 +27,19 @@ def _writable(container: Container) -> set[str]:
 _OPTIONS = "--environment 'e2e' --upload_timeout_minutes 15"
 
 
-def test_it_starts_answers_and_stops(root: Root, bundle: Path, service: Service, record_property: Callable[[str, object], None]) -> None:
+def test_it_starts_answers_and_stops(
+    root: Root, bundle: Path, service: Service, record_testsuite_property: Callable[[str, object], None]
+) -> None:
     begin = time.monotonic()
     with Container(root, bundle, env={"FCP_OPTS": _OPTIONS}) as container:
         ready = container.wait_for(service.port, "/ready")
-        record_property("seconds until ready", round(time.monotonic() - begin, 1))
+        record_testsuite_property("seconds until ready", round(time.monotonic() - begin, 1))
         assert ready == Response(200, f"{service.greeting} Ready check. \n{service.checks}")
         assert container.get(service.port, "/healthz") == Response(200, f"{service.greeting} Health check. \n")
         assert container.get(service.port, "/no/such/path").status == 404
 
         status = _status(container)
-        record_property("resident memory", status["VmRSS"])
+        record_testsuite_property("resident memory", status["VmRSS"])
         assert status["Uid"].split() == [str(service.user)] * 4
         assert {status[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
         assert status["NoNewPrivs"] == "1"
