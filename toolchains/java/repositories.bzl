@@ -4,8 +4,31 @@ load("//toolchains/debian:packages.bzl", "debian_tree")
 
 _HOME = "usr/lib/jvm/java-17-openjdk-amd64/"
 
+_TOOLCHAINS = """\
+package(default_visibility = ["//visibility:public"])
+
+alias(
+    name = "toolchain",
+    actual = "@@//toolchains/java:runtime",
+)
+
+alias(
+    name = "bootstrap_runtime_toolchain",
+    actual = "@@//toolchains/java:bootstrap_runtime",
+)
+"""
+
+def _toolchain_aliases_impl(rctx):
+    rctx.file("BUILD.bazel", _TOOLCHAINS, executable = False)
+
+_toolchain_aliases = repository_rule(
+    implementation = _toolchain_aliases_impl,
+    doc = "Our toolchains, under the names that Bazel's WORKSPACE mode registers by itself for a JDK of this name.",
+)
+
 def java_repositories():
     """Declares remotejdk17_linux; remotejdk17.BUILD.bazel says what is in it."""
+    _toolchain_aliases(name = "remotejdk17_linux_toolchain_config_repo")
     debian_tree(
         name = "remotejdk17_linux",
         build_file = Label("//toolchains/java:remotejdk17.BUILD.bazel"),
