@@ -4,13 +4,17 @@ import os
 import pathlib
 import struct
 import subprocess
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tensorflow as tf
+
+Array = npt.NDArray[Any]
 
 _TOOL = pathlib.Path(os.environ["AGGREGATE_CHECKPOINTS"]).resolve()
 # Not uint64, which TensorFlow cannot save in this format.
@@ -46,7 +50,7 @@ def _federated_sum(source: str, target: str, dtype: tf.DType, shape: tuple[int, 
     )
 
 
-def _values(dtype: tf.DType, shape: tuple[int, ...], seed: int) -> np.ndarray:
+def _values(dtype: tf.DType, shape: tuple[int, ...], seed: int) -> Array:
     generator = np.random.default_rng(seed)
     if dtype.is_floating:
         return generator.normal(size=shape).astype(dtype.as_numpy_dtype)
@@ -55,11 +59,11 @@ def _values(dtype: tf.DType, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return generator.integers(info.min // 2, info.max // 2, size=shape, dtype=dtype.as_numpy_dtype)
 
 
-def _save(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
+def _save(path: pathlib.Path, tensors: dict[str, Array]) -> None:
     tf.raw_ops.Save(filename=str(path), tensor_names=list(tensors), data=[tf.constant(value) for value in tensors.values()])
 
 
-def _restore(path: pathlib.Path, name: str, dtype: tf.DType) -> np.ndarray:
+def _restore(path: pathlib.Path, name: str, dtype: tf.DType) -> Array:
     return np.asarray(tf.raw_ops.Restore(file_pattern=str(path), tensor_name=name, dt=dtype).numpy())
 
 
@@ -112,7 +116,7 @@ def test_integers_wrap_around(tmp_path: pathlib.Path) -> None:
 
 def test_what_is_written_is_byte_for_byte_what_tensorflow_writes(tmp_path: pathlib.Path) -> None:
     """Names that share prefixes, more entries than restart points, and several blocks."""
-    tensors: dict[str, np.ndarray] = {f"update/{index:03}/kernel": _values(tf.float32, (7, index), index) for index in range(100)}
+    tensors: dict[str, Array] = {f"update/{index:03}/kernel": _values(tf.float32, (7, index), index) for index in range(100)}
     tensors |= {f"large/{index}": _values(tf.float64, (100_000 * index,), index) for index in range(4)}
     tensors |= {"scalar": np.array(-7, np.int64), "ints": np.arange(-5, 300, dtype=np.int32), "a\0b/\xff": np.array([2**63 - 1], np.int64)}
     configuration = b"".join(_federated_sum(name, name, tf.as_dtype(value.dtype), value.shape) for name, value in tensors.items())

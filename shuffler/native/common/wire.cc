@@ -99,12 +99,6 @@ void AppendVarint(uint64_t value, std::string* out) {
   out->push_back(static_cast<char>(value));
 }
 
-size_t VarintSize(uint64_t value) {
-  size_t size = 1;
-  for (; value >= 0x80; value >>= 7) ++size;
-  return size;
-}
-
 void AppendTag(uint32_t number, WireType type, std::string* out) {
   AppendVarint(uint64_t{number} << 3 | static_cast<uint8_t>(type), out);
 }

@@ -60,7 +60,6 @@ class WireReader {
 };
 
 void AppendVarint(uint64_t value, std::string* out);
-size_t VarintSize(uint64_t value);
 void AppendTag(uint32_t number, WireType type, std::string* out);
 // Appends a varint field, even where the value is the default.
 void AppendVarintField(uint32_t number, uint64_t value, std::string* out);
