@@ -47,6 +47,8 @@ JAVA17_PACKAGES = [
 PYTHON_PACKAGES = [
     "libc6",
     "zlib1g",
+    "libbz2-1.0",
+    "libuuid1",
     "libcrypt1",
     "gcc-12-base",
     "libstdc++6",
