@@ -94,7 +94,10 @@ def _debian(path: pathlib.Path) -> Iterator[Input]:
 
 
 def _environment(path: pathlib.Path) -> Iterator[Input]:
-    for line in path.read_text("utf-8").splitlines():
+    text = path.read_text("utf-8")
+    if not text.endswith("\n"):
+        raise ValueError("the last line is cut off")
+    for line in text.splitlines():
         if line and not line.startswith("#"):
             name, version, _, sha256, size, _ = line.split()
             yield Input(DEB, name, version, sha256, int(size), (ENVIRONMENT,))
