@@ -13,11 +13,11 @@ if [[ ${1:-} == --check || ${1:-} == --update ]]; then
 fi
 services=(task_assignment task_management collector task_scheduler aggregator model_updater task_builder)
 target() { printf '//shuffler/services/%s:%s_image' "${1//_/}" "$1"; }
-quiet=(--noshow_progress --show_result=0 --ui_event_filters=-info,-stdout)
+quiet=(--show_result=0 --noshow_progress '--ui_event_filters=-info,-stdout')
 if [[ -t 2 ]]; then quiet=(--show_result=0); fi
 
 # Inputs and analysis first, all at once: what is fetched is fetched in parallel, and is no image's build time.
-bazel build "${quiet[@]}" "$@" --nobuild -- $(for s in "${services[@]}"; do target "$s"; echo; done) //tools/release:expected_hashes
+bazel build "${quiet[@]}" "$@" --nobuild -- //shuffler/services:images //tools/release:expected_hashes
 seconds=()
 for s in "${services[@]}"; do
     start=${EPOCHREALTIME/./}

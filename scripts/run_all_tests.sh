@@ -34,7 +34,7 @@ bazel_tests() { # name, folder: one test for each test target
     (cd "$2" && bazel test --noshow_progress --ui_event_filters=-info --keep_going //...) >"$log" 2>&1 || code=$?
     while read -r line; do
         case $line in
-        //*' PASSED in '* | //*' (cached) PASSED in '*)
+        //*' PASSED in '*)
             passed=$((passed + 1))
             printf '%s: %s\n' "$1" "$line"
             ;;

@@ -48,7 +48,7 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
         except Error as error:
             print(f"could not check: {error}", file=sys.stderr)
             code = COULD_NOT_CHECK
-        except Exception:
+        except Exception:  # noqa: BLE001 (whatever it is: it could not be checked)
             traceback.print_exc()
             print("could not check: unexpected error, see above; please report it", file=sys.stderr)
             code = COULD_NOT_CHECK

@@ -43,7 +43,7 @@ class Workspace:
             errors.CheckError: the command failed; its messages went to standard error.
         """
         command = [*self.prefix, "bazel", *self.startup, *arguments]
-        result = subprocess.run(command, cwd=self.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        result = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
         if result.returncode:
             sys.stderr.write(result.stderr)
             raise errors.CheckError(f"bazel {arguments[0]} failed with exit code {result.returncode} in {self.path}")
@@ -108,7 +108,8 @@ class ActionGraph:
             Action(
                 mnemonic=action["mnemonic"],
                 target=targets.get(action.get("targetId", 0), ""),
-                arguments=tuple(action.get("arguments", [])) + tuple(a for f in action.get("paramFiles", []) for a in f.get("arguments", [])),
+                arguments=tuple(action.get("arguments", []))
+                + tuple(a for f in action.get("paramFiles", []) for a in f.get("arguments", [])),
                 inputs=tuple(sorted(map(self._path, inputs))),
                 outputs=tuple(self._path(output) for output in action.get("outputIds", [])),
             )

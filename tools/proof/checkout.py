@@ -22,7 +22,7 @@ def files(workspace: pathlib.Path) -> list[str]:
     result = subprocess.run(command, cwd=workspace, capture_output=True, check=False)
     if result.returncode:
         raise errors.CheckError(f"expected a git checkout at {workspace}: {result.stderr.decode().strip()}")
-    return sorted(set(os.fsdecode(name) for name in result.stdout.split(b"\0") if name))
+    return sorted({os.fsdecode(name) for name in result.stdout.split(b"\0") if name})
 
 
 def copy(workspace: pathlib.Path, target: pathlib.Path) -> None:
@@ -60,7 +60,15 @@ def fresh(workspace: pathlib.Path, user: int | None = None) -> Iterator[bazel.Wo
                 if reachable != pathlib.Path("/"):
                     reachable.chmod(reachable.stat().st_mode | 0o011)
             parent.chmod(parent.stat().st_mode | 0o011)
-            prefix = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "env", f"HOME={folder / 'home'}", f"USER=user{user}")
+            prefix = (
+                "setpriv",
+                f"--reuid={user}",
+                f"--regid={user}",
+                "--clear-groups",
+                "env",
+                f"HOME={folder / 'home'}",
+                f"USER=user{user}",
+            )
         second = bazel.Workspace(
             path=folder / "a-checkout-elsewhere",
             startup=(f"--output_user_root={folder / 'output'}", "--host_jvm_args=-Xmx2g"),

@@ -110,7 +110,9 @@ def main(argv: list[str]) -> None:
     first = workspace.build()
     with checkout.fresh(workspace.path, user=1000 if os.getuid() == 0 else None) as second:
         log = second.path.parent / "execution.json"
-        hashes = second.build(f"--execution_log_json_file={log}", "--disk_cache=", "--remote_cache=", "--noexperimental_convenience_symlinks")
+        hashes = second.build(
+            f"--execution_log_json_file={log}", "--disk_cache=", "--remote_cache=", "--noexperimental_convenience_symlinks"
+        )
         wrong = different(first, hashes)
         for service in sorted(hashes):
             print(f"{service:16} {hashes[service]}{'  here: ' + first[service] if service in wrong else ''}")

@@ -63,7 +63,11 @@ def test_an_input_of_the_machine_is_found(repository: str) -> None:
 
 def test_paths_of_inputs_that_only_look_like_the_machine_are_fine() -> None:
     fine = [
-        action("external/remotejdk17_linux/usr/lib/jvm/java-17/bin/java", "external/llvm16/usr/lib/llvm-16/bin/clang", inputs=("external/llvm16/x",)),
+        action(
+            "external/remotejdk17_linux/usr/lib/jvm/java-17/bin/java",
+            "external/llvm16/usr/lib/llvm-16/bin/clang",
+            inputs=("external/llvm16/x",),
+        ),
         action("external/python3_10/bin/python3.10", "/usr/bin/java", mnemonic="OCILayer"),
     ]
     assert hermeticity.findings(fine) == []
@@ -117,7 +121,8 @@ def test_a_copy_has_what_git_would_commit_and_nothing_else(tmp_path: pathlib.Pat
     (first / "sub" / "run").chmod(0o755)
     (first / "link").symlink_to("sub/run")
     checkout.copy(first, tmp_path / "second")
-    assert sorted(str(p.relative_to(tmp_path / "second")) for p in (tmp_path / "second").rglob("*")) == [".gitignore", "link", "sub", "sub/run"]
+    copied = sorted(str(p.relative_to(tmp_path / "second")) for p in (tmp_path / "second").rglob("*"))
+    assert copied == [".gitignore", "link", "sub", "sub/run"]
     assert (tmp_path / "second" / "sub" / "run").stat().st_mode & 0o111
     assert (tmp_path / "second" / "link").is_symlink()
 

@@ -118,9 +118,7 @@ def _runfile(path: str) -> pathlib.Path:
 def read_image(path: pathlib.Path) -> Image:
     """Reads what is recorded of the image whose OCI layout is the folder PATH."""
     image = layout.Image(str(path))
-    config = image.manifest["config"]
-    layers = image.manifest["layers"]
-    assert isinstance(config, dict) and isinstance(layers, list)  # layout.Image refuses anything else
+    manifest: Any = image.manifest
     size = 0
     for blob, _ in image.layers():
         with open(blob, "rb") as stream:
@@ -128,9 +126,9 @@ def read_image(path: pathlib.Path) -> Image:
             size += sum(map(len, compression.decompress(stream, kind, blob))) if kind else os.fstat(stream.fileno()).st_size
     return Image(
         image_hash=str(image.descriptor["digest"]),
-        config_digest=str(config["digest"]),
+        config_digest=str(manifest["config"]["digest"]),
         size=size,
-        pull_size=int(config["size"]) + sum(int(layer["size"]) for layer in layers),
+        pull_size=int(manifest["config"]["size"]) + sum(int(layer["size"]) for layer in manifest["layers"]),
     )
 
 
@@ -172,7 +170,9 @@ def main(argv: list[str]) -> None:
         for line in found:
             print(line)
         if found:
-            raise errors.MismatchError("this build is not what releases/current.json records; if it should be: ./scripts/build_images.sh --update")
+            raise errors.MismatchError(
+                "this build is not what releases/current.json records; if it should be: ./scripts/build_images.sh --update"
+            )
         print("all hashes equal releases/current.json")
 
 

@@ -32,7 +32,8 @@ def test_what_was_written_has_no_differences() -> None:
 
 def test_every_difference_is_named() -> None:
     recorded = json.loads(expected_hashes.to_json(IMAGES, SETTINGS))
-    found = expected_hashes.differences(recorded, {"a": Image("sha256:x", "c", 0, 0), "n": IMAGES["b"]}, {**SETTINGS, "encryption_opts": "--x"})
+    images = {"a": Image("sha256:x", "c", 0, 0), "n": IMAGES["b"]}
+    found = expected_hashes.differences(recorded, images, {**SETTINGS, "encryption_opts": "--x"})
     assert [line.split(":")[0] for line in found] == ["build settings", "a", "b", "n"]
 
 
