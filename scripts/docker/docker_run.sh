@@ -40,6 +40,14 @@ for path in "$directory" "$cache"; do
     fi
 done
 
+# One run at a time in a checkout: Bazel's server lives in a run and dies with it, also under the client of another run. The lock is the
+# command's own, by inheritance, and gone when all of it is.
+exec 8>"$cache/bazel/$checkout.lock"
+if ! flock -n 8; then
+    say "another run in this checkout is going on (docker_sh.sh, too); waiting for its end"
+    flock 8
+fi
+
 # What the package clients and docker of the host are configured with; paths are seen at the same place below /root or /etc.
 mounts=(
     "$directory:$inside"
