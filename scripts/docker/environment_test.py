@@ -328,7 +328,7 @@ def test_an_interrupted_start_is_never_trusted(checkout: Checkout, number: signa
     made = checkout.run("build")
     assert made.returncode == 0, made.stderr
     assert (Path(made.stdout.strip()) / "root/held").exists()
-    assert list((checkout.cache / "environment").glob(".new.*")) == []
+    assert list((checkout.cache / "environment").glob(".new.*/result")) == []  # an empty work folder may stay until the next is made
 
 
 def test_two_starts_at_once_make_it_once(checkout: Checkout) -> None:

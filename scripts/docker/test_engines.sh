@@ -87,6 +87,7 @@ check_engine() { # name of the engine, caller's uid, command that runs docker_ru
     check "$engine: standard input" piped "$(echo piped | "$@" cat)"
     for name in TERM INT; do
         code=0
+        rm -f "$work/said"
         env --default-signal=INT "$@" "trap 'echo took; exit 5' $name; sleep 86397 & echo ready; wait" >"$work/said" &
         until [[ -s $work/said ]] || ! kill -0 $! 2>/dev/null; do sleep 0.2; done
         # The script itself: su and the like stand between.
