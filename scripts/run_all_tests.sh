@@ -54,6 +54,7 @@ bazel_tests() { # name, folder: one test for each test target
 
 step 'build //...' bazel build --noshow_progress --ui_event_filters=-info --keep_going //...
 step 'lint' bazel run --noshow_progress --ui_event_filters=-info //tools/dev:lint
+step 'documentation names only what exists' bazel run --noshow_progress --ui_event_filters=-info //docs:check
 bazel_tests 'workspace' .
 for module in rules/oci rules/spring rules/python; do
     bazel_tests "$module" "$module"
