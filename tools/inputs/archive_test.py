@@ -61,7 +61,7 @@ def test_what_is_missing_is_named_with_the_way_out_and_the_next_run_goes_on(cach
 
     assert len(missing) == 2
     assert f"deb gone 1, sha256 {gone.sha256}" in missing[0]
-    assert missing[0].endswith("bazel fetch --force --repo=@debian12")
+    assert missing[0].endswith("bazel fetch --force --repo=@@_main~inputs~debian12")
     assert missing[1].endswith("./scripts/docker/environment.sh tar > /dev/null")
     assert workspace.file_in(folder, there.sha256).exists()
     assert not workspace.file_in(folder, gone.sha256).parent.exists()

@@ -9,6 +9,9 @@ from runfiles import runfiles
 from tools import errors
 from tools.inputs import locks
 
+# How Bazel 7 calls the repositories of the extension `inputs` of dependencies.bzl.
+_EXTENSION = "_main~inputs~"
+
 
 def runfile(path: str) -> pathlib.Path:
     """A file of this repository that came along with the tool.
@@ -54,7 +57,8 @@ def file_in(cache: pathlib.Path, sha256: str) -> pathlib.Path:
 def where_missing(item: locks.Input, cache: pathlib.Path) -> str:
     """One line for a person: an input that is not in the cache, and what brings it there."""
     if item.repositories:
-        remedy = "bazel fetch --force " + " ".join(f"--repo=@{name}" for name in item.repositories[:1])
+        # Canonical: MODULE.bazel makes only the repositories visible that BUILD files name.
+        remedy = f"bazel fetch --force --repo=@@{_EXTENSION}{item.repositories[0]}"
     else:
         remedy = "on the host: ./scripts/docker/environment.sh tar > /dev/null"
     return f"missing: {item.key}, sha256 {item.sha256}, is not in the repository cache {cache}; fetch it: {remedy}"
