@@ -81,7 +81,7 @@ check_engine() { # name of the engine, caller's uid, command that runs docker_ru
     check "$engine: files are the caller's" "$uid" "$(stat -c %u written)"
     rm -f written
     # shellcheck disable=SC2016 # expanded inside
-    check "$engine: -e, -v, -w" '1 /some/where content' "$("$@" -e A=1 -v "$work/data:/data:ro" -w /some/where 'echo $A $PWD $(cat /data/file)')"
+    check "$engine: -e, -v, -w" '1 /srv content' "$("$@" -e A=1 -v "$work/data:/data:ro" -w /srv 'echo $A $PWD $(cat /data/file)')"
     check "$engine: --network none leaves loopback" lo "$("$@" --network none 'ip -brief address' | awk '/127.0.0.1/ {print $1}')"
     check "$engine: namespaces for sandboxes" yes "$("$@" 'unshare --user --map-root-user --mount true && echo yes')"
     check "$engine: standard input" piped "$(echo piped | "$@" cat)"
