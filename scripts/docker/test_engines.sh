@@ -70,7 +70,7 @@ echo content >"$work/data/file"
 cd "$work/directory"
 lock=$(sha256sum <"$here/environment/environment.lock")
 
-check_engine() { # name of the engine, caller's uid, command that runs docker_run.sh
+check_engine() { # name of the engine, caller's uid, command that runs docker_run.sh, with SIGINT at its default (bash ignores it in the background)
     local engine=$1 uid=$2 code=0 name
     shift 2
     check "$engine: the locked environment" "$lock" "$("$@" 'sha256sum </etc/build-environment.lock')"
@@ -88,7 +88,7 @@ check_engine() { # name of the engine, caller's uid, command that runs docker_ru
     for name in TERM INT; do
         code=0
         rm -f "$work/said"
-        env --default-signal=INT "$@" "trap 'echo took; exit 5' $name; sleep 86397 & echo ready; wait" >"$work/said" &
+        "$@" "trap 'echo took; exit 5' $name; sleep 86397 & echo ready; wait" >"$work/said" &
         until [[ -s $work/said ]] || ! kill -0 $! 2>/dev/null; do sleep 0.2; done
         # The script itself: su and the like stand between.
         pkill "-$name" -f "^[^ ]*(bash [^ ]*rootfs_enter.sh|docker run|podman run) .*sleep 86397" || true
@@ -102,7 +102,7 @@ check_engine() { # name of the engine, caller's uid, command that runs docker_ru
 as_user() { setpriv --reuid "$user" --regid "$user" --groups "$(id -g "$user"),$(stat -c %g "$work/docker.sock")" -- env HOME="$work/home" XDG_CACHE_HOME="$work/cache" "$@"; }
 
 for engine in rootfs docker podman; do
-    check_engine "$engine" 0 env "BUILD_ENGINE=$engine" "$run"
+    check_engine "$engine" 0 env --default-signal=INT "BUILD_ENGINE=$engine" "$run"
     check "$engine: the daemon's socket is inside" "$(docker version --format '{{.Server.Version}}')" \
         "$(BUILD_ENGINE=$engine "$run" "docker version --format '{{.Server.Version}}'")"
 done
@@ -119,7 +119,7 @@ cp -R "$here" "$work/scripts"
 chown -R "$user:" "$work/cache" "$work/directory"
 run=$work/scripts/docker_run.sh
 for engine in rootfs docker; do
-    check_engine "$engine as a user" "$(id -u "$user")" as_user env "BUILD_ENGINE=$engine" "$run"
+    check_engine "$engine as a user" "$(id -u "$user")" as_user env --default-signal=INT "BUILD_ENGINE=$engine" "$run"
 done
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
