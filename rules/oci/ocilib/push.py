@@ -1,6 +1,6 @@
 """Pushes the image or image index of an OCI layout: blobs first, then manifests by digest, then tags.
 
-A tag that the registry has with the right digest is left alone; if all are so, that is all that is asked. What a registry has of an image it
+A tag that the registry has with the right digest is left alone; if all are so, nothing else is asked. What a registry has of an image it
 is not sent again, and a blob that this process knows to be in another repository of the registry is mounted from there.
 """
 

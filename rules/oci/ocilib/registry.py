@@ -48,8 +48,9 @@ _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 60.0
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _CONNECT_SECONDS = 30
-# A registry may hash a large blob before it answers.
-_ANSWER_SECONDS = 600
+_ANSWER_SECONDS = 60
+# A registry may hash a large blob, or move it in its storage, before it says that it has it.
+_COMMIT_SECONDS = 900
 _MAX_ANSWER = 16 << 20
 _CHUNK = 1 << 20
 _REDIRECTS = 5
@@ -462,6 +463,7 @@ class Client:
     ) -> Response:
         # An http proxy wants the whole address.
         direct = origin[0] == "https" or (connection.host, connection.port) == _address(origin)
+        connection.sock.settimeout(_COMMIT_SECONDS if method == "PUT" else _ANSWER_SECONDS)
         connection.putrequest(method, path if direct else f"http://{origin[1]}{path}", skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", origin[1])
         connection.putheader("User-Agent", "rules_oci")
@@ -539,7 +541,6 @@ class Client:
             raise _BrokenError(f"{authority}: {_reason(error)}") from error
         except (OSError, http.client.HTTPException) as error:
             raise _BrokenError(f"{authority}: cannot connect{f' through the proxy {first[0]}' if via else ''}: {_reason(error)}") from error
-        connection.sock.settimeout(_ANSWER_SECONDS)
         return connection
 
     def _context(self) -> ssl.SSLContext:

@@ -1,9 +1,11 @@
-"""The macros oci_image and oci_image_index: values or files, and the target of the digest."""
+"""The macros oci_image, oci_image_index, oci_load and oci_push: values or files, and the target of the digest."""
 
 load("@bazel_skylib//lib:types.bzl", "types")
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("//oci/private:image.bzl", _oci_image_rule = "oci_image")
 load("//oci/private:index.bzl", _oci_image_index_rule = "oci_image_index")
+load("//oci/private:load.bzl", _oci_load_rule = "oci_load")
+load("//oci/private:push.bzl", _oci_push_rule = "oci_push")
 
 # https://bazel.build/reference/be/common-definitions#common-attributes
 _COMMON_ATTRIBUTES = [
@@ -120,3 +122,30 @@ def oci_image_index(name, annotations = None, **kwargs):
         **kwargs
     )
     _digest(name, common)
+
+def _tags(name, kind, value, common):
+    if not types.is_list(value):
+        return value
+    return _text(name, kind, value + [""], common)
+
+def oci_push(name, remote_tags = None, **kwargs):
+    """Pushes an image to a registry: the rule [oci_push_rule](#oci_push_rule), with a list where that wants a file.
+
+    Args:
+        name: name of the target; `bazel run` it.
+        remote_tags: tags for the image: list, or file with one a line.
+        **kwargs: other attributes of [oci_push_rule](#oci_push_rule), and
+            [common attributes](https://bazel.build/reference/be/common-definitions#common-attributes).
+    """
+    _oci_push_rule(name = name, remote_tags = _tags(name, "tags", remote_tags, _common(kwargs)), **kwargs)
+
+def oci_load(name, repo_tags, **kwargs):
+    """Loads an image into docker, podman or nerdctl: the rule [oci_load_rule](#oci_load_rule), with a list where that wants a file.
+
+    Args:
+        name: name of the target; `bazel run` it.
+        repo_tags: names for the image, like `app:latest`: list, or file with one a line.
+        **kwargs: other attributes of [oci_load_rule](#oci_load_rule), and
+            [common attributes](https://bazel.build/reference/be/common-definitions#common-attributes).
+    """
+    _oci_load_rule(name = name, repo_tags = _tags(name, "tags", repo_tags, _common(kwargs)), **kwargs)

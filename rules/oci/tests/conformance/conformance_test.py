@@ -29,6 +29,13 @@ class ConformanceTest(unittest.TestCase):
         own = {hashlib.sha256(document).hexdigest() for document in documents}
         self.assertEqual(layers | own, set(blobs), "exactly the blobs that are referenced")
 
+    def test_load(self) -> None:
+        """The archive of oci_load for the image scratch: sha256 as tests/conformance/README.md states it."""
+        archive = _HERE / "load/tarball.tar"
+        self.assertEqual(
+            hashlib.sha256(archive.read_bytes()).hexdigest(), "7e7e7708bcfda183f8a65873cef77cac48dad8e3aa458739028bc38500135168"
+        )
+
 
 def _layers(document: bytes) -> list[str]:
     import json

@@ -1,0 +1,3 @@
+#!/bin/sh
+# An engine that takes anything.
+test "$*" = load && cat >/dev/null
