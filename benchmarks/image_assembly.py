@@ -111,9 +111,9 @@ def main() -> int:
         times: dict[tuple[str, str], list[float]] = {(target, what): [] for target, kinds in changes.items() for what in kinds}
         # By turns, so that what else the machine does meets all of them.
         for _ in range(options.runs):
-            for target, what in times:
+            for (target, what), seconds in times.items():
                 changes[target][what]()
-                times[target, what].append(build(target, options.startup_option))
+                seconds.append(build(target, options.startup_option))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     median = {key: statistics.median(values) for key, values in times.items()}
