@@ -4,7 +4,8 @@
 
     java_service_image(name = "collector_image", port = 8082)
 
-Outputs, for name = "collector_image": `collector_image` (OCI layout), `collector_image.digest` (its image hash). The service's name is what
+Outputs, for name = "collector_image": `collector_image` (OCI layout), `collector_image.digest` (its image hash), and to run
+`collector_image_publish` (pushes it: docs/publishing.md) and `collector_image_load` (loads it into docker or podman). The service's name is what
 stands before `_image`, and names its files: `binary_tar.tar` holds `collector_application.jar`, which `:collector_application` makes.
 
 What a Confidential Space launcher would later reject or ignore silently fails the build; see service_image.
@@ -12,6 +13,7 @@ What a Confidential Space launcher would later reject or ignore silently fails t
 
 load("@rules_oci//oci:defs.bzl", "layer_tar", "service_image")
 load("@rules_python_layers//layers:defs.bzl", "py_image_layers")
+load("//shuffler/services:publish.bzl", "publish_targets")
 load("//shuffler/services:settings.bzl", "env_file")
 load("//toolchains/debian:layers.bzl", "JNI_LAYERS")
 
@@ -44,6 +46,7 @@ def _service_image(name, base, tars, entrypoint, user, port, env, labels):
         visibility = ["//visibility:public"],
         workdir = "/",
     )
+    publish_targets(name)
 
 def _service(image):
     if not image.endswith("_image"):

@@ -20,12 +20,12 @@ from runfiles import runfiles
 
 from tools import errors
 from tools.proof.bazel import IMAGES
+from tools.release.drift import drift
 
 _CHECK = flags.DEFINE_bool("check", False, "Compare with releases/current.json; exit code 1 if they differ.")
 _UPDATE = flags.DEFINE_bool("update", False, "Rewrite releases/current.json.")
 _SECONDS = flags.DEFINE_multi_string("seconds", [], "NAME=SECONDS: build time to show for an image.")
 
-_DRIFT = pathlib.Path("/etc/build-environment.drift")
 _SCHEMA = 1
 
 
@@ -44,11 +44,6 @@ class Image:
     config_digest: str
     size: int
     pull_size: int
-
-
-def drift(path: pathlib.Path = _DRIFT) -> list[str]:
-    """How the build environment differs from its lock: a line a package; empty when it does not."""
-    return path.read_text("utf-8").splitlines() if path.exists() else []
 
 
 def to_json(images: Mapping[str, Image], settings: Mapping[str, str]) -> str:

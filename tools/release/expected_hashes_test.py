@@ -7,6 +7,7 @@ import pytest
 
 from tools import errors
 from tools.release import expected_hashes
+from tools.release.drift import drift
 from tools.release.expected_hashes import Image
 
 IMAGES = {"b": Image("sha256:b", "sha256:bc", 2_000_000, 1_500_000), "a": Image("sha256:a", "sha256:ac", 10, 10)}
@@ -51,8 +52,8 @@ def test_the_table_shows_sizes_and_times() -> None:
 
 def test_drift_is_read_from_the_environment(tmp_path: pathlib.Path) -> None:
     (tmp_path / "drift").write_text("bazel-bootstrap locked 1 actual 2\n")
-    assert expected_hashes.drift(tmp_path / "drift") == ["bazel-bootstrap locked 1 actual 2"]
-    assert expected_hashes.drift(tmp_path / "absent") == []
+    assert drift(tmp_path / "drift") == ["bazel-bootstrap locked 1 actual 2"]
+    assert drift(tmp_path / "absent") == []
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: pathlib.Path) -> None:

@@ -1,7 +1,7 @@
 """load_main.py RUNFILES CONFIG: what `bazel run` of an oci_load starts.
 
-CONFIG is JSON with `image` (layout), `tags_file` and `loader` (all within RUNFILES, loader may be ""), and `format`. The archive goes straight
-into the engine: it is never written to disk.
+CONFIG is JSON with `image` (layout), `tags_file` and `loader` (all within RUNFILES, loader may be ""), and `format`. The archive goes
+straight into the engine: it is never written to disk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def main(runfiles: str, config_file: str, arguments: list[str]) -> None:
     if code or broken:
         raise LoadError(f"{engine} load has not taken the image (exit code {code}); see what it says above")
     print(
-        f"loaded {' '.join(tags)}. An engine compresses layers again: `{engine} push` and plain `skopeo copy` give the image another digest.\n"
+        f"loaded {' '.join(tags)}. An engine compresses layers again: `{engine} push` and plain `skopeo copy` give it another digest."
+        "\n"
         "These keep it: bazel run of an oci_push, and skopeo copy --preserve-digests from the OCI layout."
     )
 

@@ -78,7 +78,7 @@ class PublishTest(unittest.TestCase):
         docker.symlink_to("podman")
         out = self._run("load.sh")
         self.assertIn("loaded app:v1 app:latest. ", out)
-        self.assertIn("`docker push` and plain `skopeo copy` give the image another digest", out)
+        self.assertIn("`docker push` and plain `skopeo copy` give it another digest", out)
         with tarfile.open(self.root / "got.tar") as tar:
             manifest = tar.extractfile("manifest.json")
             assert manifest
