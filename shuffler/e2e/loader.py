@@ -16,6 +16,7 @@ LINKER = "/lib64/ld-linux-x86-64.so.2"
 
 # The package of each library of the system that something in an image needs.
 PACKAGES = {
+    "libbz2.so.1": "libbz2-1.0",
     "libc++.so.1": "libc++1-16",
     "libc++abi.so.1": "libc++abi1-16",
     "libc.so.6": "libc6",
@@ -29,6 +30,7 @@ PACKAGES = {
     "libstdc++.so.6": "libstdc++6",
     "libunwind.so.1": "libunwind-16",
     "libutil.so.1": "libc6",
+    "libuuid.so.1": "libuuid1",
     "libz.so.1": "zlib1g",
 }
 

@@ -40,7 +40,8 @@ in the images:
   Python packages (wheel)   PACKAGE-VERSION.dist-info, below /task_builder/task_builder.runfiles/pypi_PACKAGE/site-packages
   CPython                   lib/python3.10/LICENSE.txt, below /task_builder/task_builder.runfiles/python_x86_64-unknown-linux-gnu
 
-aggregator, model_updater and task_scheduler hold two libraries of the wheel tensorflow-cpu; its texts are in /usr/share/doc/tensorflow there.
+aggregator, model_updater and task_scheduler hold two libraries of the wheel tensorflow-cpu; its texts are in
+/usr/share/doc/tensorflow there.
 
 This file is made by: bazel run //tools/inputs:notice -- --update
 """
