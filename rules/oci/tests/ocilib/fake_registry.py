@@ -8,6 +8,7 @@ import json
 import pathlib
 import re
 import socket
+import ssl
 import tempfile
 import threading
 import urllib.parse
@@ -24,7 +25,9 @@ class Registry:
         blobs: (repository, digest) -> content.
         manifests: (repository, tag or digest) -> (media type, content).
         requests: "METHOD path" of every request that was not refused for want of a login, in order.
-        challenges: how many were.
+        challenges: how many were refused for that.
+        address: host and port.
+        scheme: "http" or "https".
         incomplete: tags that were put while a blob or manifest that they need was missing.
         auth: "", "basic" or "token".
         strict: whether manifests need their blobs, as in most registries.
@@ -53,6 +56,7 @@ class Registry:
         self.tokens: list[list[str]] = []
         self.lock = threading.Lock()
         self.address = ""
+        self.scheme = "http"
 
     def count(self, pattern: str) -> int:
         """How many requests match PATTERN."""
@@ -141,7 +145,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _challenge(self) -> None:
         challenge = 'Basic realm="a, \\"registry\\""'
         if self.registry.auth == "token":
-            challenge = f'Bearer realm="http://{self.registry.address}/token",service="fake",scope="x"'
+            challenge = f'Bearer realm="{self.registry.scheme}://{self.registry.address}/token",service="fake",scope="x"'
         self.refuse(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": challenge})
 
     def _token(self) -> None:
@@ -237,10 +241,13 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[Registry]:
-    """A registry that answers until the block ends."""
+def serve(tls: ssl.SSLContext | None = None) -> Iterator[Registry]:
+    """A registry that answers until the block ends, over TLS if that is given."""
     registry = Registry()
     server = _Server(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"registry": registry}))
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        registry.scheme = "https"
     registry.address = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
