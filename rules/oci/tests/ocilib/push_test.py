@@ -4,9 +4,13 @@ import os
 import pathlib
 import random
 import re
+import shutil
+import ssl
+import subprocess
 import tempfile
 import time
 import unittest
+import unittest.mock
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -432,6 +436,29 @@ class PushTest(unittest.TestCase):
         client = registry.Client(where, keychain=Keychain(self.environ), sleep=self.sleeps.append)
         with self.assertRaisesRegex(registry.RegistryError, "127.0.0.1:1: cannot connect: Connection refused .after 6 attempts"):
             client.head_manifest("a", "b")
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+    def test_certificates_are_verified(self) -> None:
+        certificate, key = (str(self.root / name) for name in ("certificate.pem", "key.pem"))
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate]
+        subprocess.run([*command, "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1"], capture_output=True, check=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+        server = self._enter(fake_registry.serve(tls))
+        artifact = self._image()
+
+        def client() -> registry.Client:
+            made = registry.Client(registry.parse_repository(f"https://{server.address}/a"), keychain=Keychain(self.environ))
+            self.addCleanup(made.close)
+            return made
+
+        with self.assertRaisesRegex(
+            registry.RegistryError, "the certificate cannot be verified: self.signed certificate; .* SSL_CERT_FILE"
+        ):
+            push.Pusher(client()).push(artifact, "team/app", ["v1"])
+        with unittest.mock.patch.dict(os.environ, {"SSL_CERT_FILE": certificate}):
+            push.Pusher(client()).push(artifact, "team/app", ["v1"])
+        self.assertIn(("team/app", "v1"), server.manifests)
 
     def test_memory_does_not_grow_with_a_blob(self) -> None:
         import tracemalloc
