@@ -185,6 +185,20 @@ class PullTest(unittest.TestCase):
         self.assertEqual(self._layers(), ["layer of amd"])
         self.assertGreater(mirror.count("GET"), 0)
 
+    def test_a_credential_helper_is_asked(self) -> None:
+        self.server.auth = "basic"
+        helper = self.root / "bin/docker-credential-fake"
+        helper.parent.mkdir()
+        answer = json.dumps({"Username": fake_registry.USER, "Secret": fake_registry.PASSWORD})
+        helper.write_text(f"#!/bin/sh\n[ \"$1 $(cat)\" = 'get {self.server.address}' ] && echo '{answer}'\n")
+        helper.chmod(0o755)
+        (self.root / ".docker").mkdir()
+        (self.root / ".docker/config.json").write_text(json.dumps({"credHelpers": {self.server.address: "fake"}}))
+        self.environ["PATH"] += f":{helper.parent}"
+        digest = str(self._image("amd", "amd64")["digest"])
+        self._build(f'image = "{self._address()}", digest = "{digest}"')
+        self.assertEqual(self._layers(), ["layer of amd"])
+
     def test_a_mirror_that_has_all_is_enough(self) -> None:
         registry = self._serve()
         registry.auth = "token"
