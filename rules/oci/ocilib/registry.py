@@ -538,9 +538,10 @@ class Client:
         except socket.gaierror as error:
             if error.errno == socket.EAI_NONAME:
                 raise RegistryError(f"{authority}: there is no such host; is the name of the registry right?") from None
-            raise _BrokenError(f"{authority}: {_reason(error)}") from error
+            raise _BrokenError(f"looking up {authority}: {_reason(error)}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenError(f"{authority}: cannot connect{f' through the proxy {first[0]}' if via else ''}: {_reason(error)}") from error
+            where = ("" if origin == self._origin else f" to {authority}") + (f" through the proxy {first[0]}" if via else "")
+            raise _BrokenError(f"cannot connect{where}: {_reason(error)}") from error
         return connection
 
     def _context(self) -> ssl.SSLContext:

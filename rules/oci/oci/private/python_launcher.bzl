@@ -24,7 +24,9 @@ _LAUNCHER = """\
 #!/bin/sh
 # Starts {main} with the Python of the toolchain.
 set -eu
-runfiles=${{RUNFILES_DIR:-$0.runfiles}}
+runfiles=$0.runfiles
+# Without files of its own it is part of another program.
+if [ ! -d "$runfiles" ]; then runfiles=${{RUNFILES_DIR:-$runfiles}}; fi
 if [ ! -d "$runfiles" ]; then
     echo "error: $runfiles is missing: start this program by bazel run" >&2
     exit 1
