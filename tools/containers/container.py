@@ -54,7 +54,7 @@ class Response:
 class Container:
     """The process of an image. Leaving the `with` block ends it at once; `stop` asks it to end by itself.
 
-    Its standard streams are a pipe (input) and files (output, below the folder of its bundle).
+    Its standard streams are a pipe (input) and files (output, below the folder of its bundle), or this process's own output.
     """
 
     def __init__(
@@ -65,13 +65,18 @@ class Container:
         args: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
         mounts: Sequence[Mount] = (),
+        inherit_output: bool = False,
     ) -> None:
-        """Prepares a bundle in FOLDER, which must not exist; see bundle.runtime_config for the other arguments."""
+        """Prepares a bundle in FOLDER, which must not exist; see bundle.runtime_config for the other arguments.
+
+        With INHERIT_OUTPUT it writes to where this process does, and the properties stdout and stderr stay empty.
+        """
         self.root = root
         self._folder = folder
         self._config = runtime_config(root, args=args, env=env, mounts=mounts)
         self._stdout = folder / "stdout"
         self._stderr = folder / "stderr"
+        self._inherit_output = inherit_output
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Container:
@@ -80,7 +85,9 @@ class Container:
         command = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
         command += ["sh", "-ec", _RUN, "sh", f"--root={self._folder}/state", f"--bundle={self._folder}"]
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr)
+            output = (None, None) if self._inherit_output else (stdout, stderr)
+            # A session of its own: the Ctrl-C of a terminal is for this process, which then ends the container.
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output[0], stderr=output[1], start_new_session=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -175,6 +182,10 @@ class Container:
                 last = f"{type(error).__name__}: {error}"
             time.sleep(_POLL_SECONDS)
         raise ContainerError(f"expected status {status} from port {port}{path} within {seconds:.0f} s, found {last}; {self._state()}")
+
+    def ended(self) -> int | None:
+        """The exit code, or None while it runs; see wait."""
+        return self._running().poll()
 
     def wait(self, seconds: float = 120) -> int:
         """The exit code of the container, which ends by itself; 128 + N if it was a signal N.
