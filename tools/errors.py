@@ -1,6 +1,6 @@
 """The errors of all tools, and how a command ends.
 
-Exit codes, frozen: 0 match, 1 mismatch, 2 could not check (any unexpected exception too), 64 wrong usage.
+Exit codes, frozen: 0 match or success, 1 mismatch, 2 could not check (any other failure too), 64 wrong usage.
 """
 
 import sys
@@ -45,8 +45,11 @@ def run(main: Callable[[list[str]], None]) -> NoReturn:
         except UsageError as error:
             print(f"usage: {error}", file=sys.stderr)
             code = USAGE
-        except Error as error:
+        except CheckError as error:
             print(f"could not check: {error}", file=sys.stderr)
+            code = COULD_NOT_CHECK
+        except Error as error:
+            print(f"error: {error}", file=sys.stderr)
             code = COULD_NOT_CHECK
         except Exception:  # noqa: BLE001 (whatever it is: it could not be checked)
             traceback.print_exc()

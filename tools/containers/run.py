@@ -61,13 +61,13 @@ def service_port(image: Image) -> int:
     """The one TCP port that the image's config exposes.
 
     Raises:
-        errors.CheckError: it exposes none, or several.
+        errors.Error: it exposes none, or several.
     """
     config = image.config.get("config")
     exposed = config.get("ExposedPorts") if isinstance(config, dict) else None
     ports = [*exposed] if isinstance(exposed, dict) else []
     if len(ports) != 1 or not ports[0].endswith("/tcp"):
-        raise errors.CheckError(f"{image.path}: expected one exposed port like 8082/tcp, found {', '.join(ports) or 'none'}")
+        raise errors.Error(f"{image.path}: expected one exposed port like 8082/tcp, found {', '.join(ports) or 'none'}")
     return int(ports[0].removesuffix("/tcp"))
 
 
@@ -75,7 +75,7 @@ def bind(port: int) -> socket.socket:
     """A socket on the loopback address, bound to PORT or, for 0, to a free one.
 
     Raises:
-        errors.CheckError: something else has the port, or it may not be taken.
+        errors.Error: something else has the port, or it may not be taken.
     """
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -86,7 +86,7 @@ def bind(port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         reason = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror
-        raise errors.CheckError(f"expected a free port 127.0.0.1:{port}, found that {reason}; choose another with --port") from None
+        raise errors.Error(f"expected a free port 127.0.0.1:{port}, found that {reason}; choose another with --port") from None
     return bound
 
 
@@ -131,10 +131,10 @@ def crun(image: Image, listener: socket.socket, env: Mapping[str, str], store: p
     """Starts IMAGE with crun, in a network of its own; LISTENER leads to its port. STORE keeps unpacked layers for the next start.
 
     Raises:
-        errors.CheckError: this process may not make containers.
+        errors.Error: this process may not make containers.
     """
     if os.geteuid():
-        raise errors.CheckError(
+        raise errors.Error(
             f"crun needs root, found uid {os.geteuid()}; start it through scripts/docker/docker_run.sh, or with --engine=docker"
         )
     port = service_port(image)
@@ -202,12 +202,12 @@ def _docker(*arguments: str, env: Mapping[str, str] | None = None) -> str:
     command = ["docker", *arguments]
     done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False, start_new_session=True)
     if done.returncode:
-        raise errors.CheckError(f"docker {arguments[0]} failed: {' '.join(done.stderr.split())}")
+        raise errors.Error(f"docker {arguments[0]} failed: {' '.join(done.stderr.split())}")
     return done.stdout.strip()
 
 
 def _load(image: Image, tag: str) -> None:
-    with contextlib.suppress(errors.CheckError):
+    with contextlib.suppress(errors.Error):
         _docker("image", "inspect", tag)
         return
     with subprocess.Popen(
@@ -218,7 +218,7 @@ def _load(image: Image, tag: str) -> None:
         with contextlib.suppress(BrokenPipeError), process.stdin:
             archive.write(image.path, "docker", [tag], process.stdin)
     if process.returncode:
-        raise errors.CheckError(f"docker load has not taken {tag} (exit code {process.returncode}); see what it says above")
+        raise errors.Error(f"docker load has not taken {tag} (exit code {process.returncode}); see what it says above")
 
 
 @contextlib.contextmanager
@@ -226,7 +226,7 @@ def docker(image: Image, listener: socket.socket, env: Mapping[str, str], servic
     """Starts IMAGE with the docker daemon, which takes over the port of LISTENER.
 
     Raises:
-        errors.CheckError: docker fails.
+        errors.Error: docker fails.
     """
     # Named by its hash: it is loaded once.
     tag = f"{service}_image:{str(image.descriptor['digest']).removeprefix('sha256:')[:16]}"
@@ -267,7 +267,7 @@ def follow(service: str, port: int, started: contextlib.AbstractContextManager[R
     """Starts a service, prints its URL when it answers there, and stops it on KeyboardInterrupt.
 
     Raises:
-        errors.CheckError: it ended by itself.
+        errors.Error: it ended by itself.
     """
     with started as running:
         answered = False
@@ -280,7 +280,7 @@ def follow(service: str, port: int, started: contextlib.AbstractContextManager[R
         except KeyboardInterrupt:
             print(f"{service}: stopped, exit code {running.stop()}", flush=True)
             return
-    raise errors.CheckError(f"{service} has ended by itself, with exit code {code}; its log above says why")
+    raise errors.Error(f"{service} has ended by itself, with exit code {code}; its log above says why")
 
 
 def start(service: str, layout: str, engine: str, port: int | None, env: Mapping[str, str], store: pathlib.Path) -> None:
@@ -295,7 +295,7 @@ def start(service: str, layout: str, engine: str, port: int | None, env: Mapping
         store: where crun's layers are kept.
 
     Raises:
-        errors.CheckError: it cannot be started, or ended by itself.
+        errors.Error: it cannot be started, or ended by itself.
     """
     try:
         image = Image(layout)
@@ -304,7 +304,7 @@ def start(service: str, layout: str, engine: str, port: int | None, env: Mapping
             started = docker(image, listener, env, service) if engine == "docker" else crun(image, listener, env, store)
             follow(service, number, started)
     except ocilib_errors.Error as error:
-        raise errors.CheckError(str(error)) from error
+        raise errors.Error(str(error)) from error
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -323,12 +323,12 @@ def catch_signals() -> None:
 def _build(service: str) -> str:
     folder = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
     if not folder:
-        raise errors.CheckError("expected the checkout in BUILD_WORKSPACE_DIRECTORY, found none; start it with scripts/run_image.sh")
+        raise errors.Error("expected the checkout in BUILD_WORKSPACE_DIRECTORY, found none; start it with scripts/run_image.sh")
     label = IMAGES[service]
     options = ["--show_result=0", "--ui_event_filters=-info,-stdout"] + ([] if sys.stderr.isatty() else ["--noshow_progress"])
     code = subprocess.run(["bazel", "build", *options, "--", label], cwd=folder, check=False).returncode
     if code:
-        raise errors.CheckError(f"bazel build {label} failed with exit code {code}; see above")
+        raise errors.Error(f"bazel build {label} failed with exit code {code}; see above")
     package, name = label.removeprefix("//").split(":")
     return os.path.join(Workspace(pathlib.Path(folder)).run("info", "bazel-bin").strip(), package, name)
 
@@ -348,7 +348,7 @@ def main(argv: list[str]) -> None:
         print(f"{service}: starting with {engine}, profile {_PROFILE.value}", flush=True)
         start(service, layout, engine, _PORT.value, env, store)
     except KeyboardInterrupt:
-        raise errors.CheckError(f"interrupted before {service} was started") from None
+        raise errors.Error(f"interrupted before {service} was started") from None
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _start(output: Path, port: int, env: Mapping[str, str], store: Path) -> Fork
         run.catch_signals()
         try:
             run.start("collector", _collector(), "crun", port, env, store)
-        except errors.CheckError as error:
+        except errors.Error as error:
             print(error, flush=True)
             os._exit(2)
         sys.stdout.flush()
@@ -100,7 +100,7 @@ def test_the_url_answers_outside_of_the_container_and_a_signal_leaves_nothing(tm
         assert _get(port, "/healthz") == (200, "Greetings from Collector Spring Boot! Health check. \n")
         assert '1 profile is active: "local"' in output.read_text("utf-8")
         assert _processes_below(store)
-        with pytest.raises(errors.CheckError, match=rf"^expected a free port 127.0.0.1:{port}, found that it is taken; choose"):
+        with pytest.raises(errors.Error, match=rf"^expected a free port 127.0.0.1:{port}, found that it is taken; choose"):
             run.start("collector", _collector(), "crun", port, {}, store)
         assert process.pid
         # As when a terminal and an init both pass it on.
@@ -148,7 +148,7 @@ def _image(folder: Path, user: str, ports: tuple[str, ...] = ("8082/tcp",)) -> I
 def test_docker_loads_once_starts_without_rights_and_removes(tmp_path: Path, record: Path, capfd: pytest.CaptureFixture[str]) -> None:
     image = _image(tmp_path / "image", "65532")
     port = _free_port()
-    with pytest.raises(errors.CheckError, match=r"^service has ended by itself, with exit code 64"):
+    with pytest.raises(errors.Error, match=r"^service has ended by itself, with exit code 64"):
         run.start("service", image.path, "docker", port, {"FCP_OPTS": "a secret"}, tmp_path)
     lines = record.read_text("utf-8").splitlines()
     tag = f"service_image:{str(image.descriptor['digest'])[7:23]}"
@@ -173,7 +173,7 @@ def test_docker_loads_once_starts_without_rights_and_removes(tmp_path: Path, rec
 def test_docker_that_refuses_is_told_in_one_line(tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFUSED", "yes")
     monkeypatch.setenv("KNOWN", "0")
-    with pytest.raises(errors.CheckError, match=r"^docker run failed: port is allocated$"):
+    with pytest.raises(errors.Error, match=r"^docker run failed: port is allocated$"):
         run.start("service", _image(tmp_path / "image", "65532").path, "docker", 0, {}, tmp_path)
     lines = record.read_text("utf-8").splitlines()
     assert [line.split()[0] for line in lines if line] == ["image", "run", "rm"]
@@ -187,14 +187,14 @@ def test_images_that_run_as_root_get_a_memory_file_system(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("ports", [(), ("8082/udp",), ("1/tcp", "2/tcp")])
 def test_an_image_needs_one_port(tmp_path: Path, ports: tuple[str, ...]) -> None:
-    with pytest.raises(errors.CheckError, match="expected one exposed port like 8082/tcp, found "):
+    with pytest.raises(errors.Error, match="expected one exposed port like 8082/tcp, found "):
         run.service_port(_image(tmp_path / "image", "0", ports))
 
 
 def test_a_port_that_another_has_on_all_addresses_is_taken() -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(errors.CheckError, match=f"expected a free port 127.0.0.1:{port}, found that it is taken"):
+        with pytest.raises(errors.Error, match=f"expected a free port 127.0.0.1:{port}, found that it is taken"):
             run.bind(port)
 
 
