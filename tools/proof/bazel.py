@@ -5,7 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tools import errors
@@ -30,11 +30,15 @@ class Workspace:
         path: root folder of the checkout.
         startup: Bazel's startup options.
         prefix: command that runs Bazel, such as one that changes the user; empty for none.
+        options: of every command that builds or analyses.
+        images: service name -> label.
     """
 
     path: pathlib.Path
     startup: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    images: Mapping[str, str] = dataclasses.field(default_factory=lambda: IMAGES)
 
     def run(self, *arguments: str) -> str:
         """Runs a Bazel command and returns its standard output.
@@ -50,25 +54,40 @@ class Workspace:
         return result.stdout
 
     def build(self, *options: str) -> dict[str, str]:
-        """Builds the seven images and returns service name -> image hash."""
-        labels = [*IMAGES.values(), *(f"{label}.digest" for label in IMAGES.values())]
-        self.run("build", "--color=no", "--show_progress_rate_limit=60", *options, "--", *labels)
+        """Builds the images and returns service name -> image hash."""
+        self.run("build", "--color=no", "--show_progress_rate_limit=60", *self.options, *options, "--", *self.images.values())
         return self.hashes()
 
     def hashes(self) -> dict[str, str]:
         """Image hashes of what was built last: service name -> sha256:<hex>."""
-        bin_folder = pathlib.Path(self.run("info", "bazel-bin").strip())
+        bin_folder = self.bin_folder()
         found = {}
-        for service, label in IMAGES.items():
+        for service, label in self.images.items():
             package, name = label.removeprefix("//").split(":")
-            index = json.loads((bin_folder / package / name / "index.json").read_text("utf-8"))
+            # By a program that sees what Bazel sees: that may be in namespaces of its own.
+            command = [*self.prefix, "cat", str(bin_folder / package / name / "index.json")]
+            index = json.loads(subprocess.run(command, cwd=self.path, capture_output=True, check=True).stdout)
             found[service] = str(index["manifests"][0]["digest"])
         return found
 
+    def bin_folder(self) -> pathlib.Path:
+        """Where the outputs are, as Bazel sees it."""
+        return pathlib.Path(self.run("info", *self.options, "bazel-bin").strip())
+
+    def sums(self) -> dict[str, str]:
+        """What is in the folder of outputs: path relative to the execution root -> SHA-256, links followed."""
+        script = "find -L bazel-out/k8-opt/bin -type f -not -path '*.runfiles/*' -print0 | xargs -0 sha256sum"
+        root = self.run("info", *self.options, "execution_root").strip()
+        command = [*self.prefix, "sh", "-c", f'cd "$1" && {script}', "sh", root]
+        result = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)
+        return {path: digest for digest, _, path in (line.partition("  ") for line in result.stdout.splitlines())}
+
     def actions(self) -> "ActionGraph":
-        """The actions that the seven images are made by, tools included."""
-        query = f"deps(set({' '.join(IMAGES.values())}))"
-        return ActionGraph(json.loads(self.run("aquery", "--output=jsonproto", "--include_commandline", "--include_param_files", query)))
+        """The actions that the images are made by, tools included."""
+        query = f"deps(set({' '.join(self.images.values())}))"
+        return ActionGraph(
+            json.loads(self.run("aquery", *self.options, "--output=jsonproto", "--include_commandline", "--include_param_files", query))
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,25 +1,31 @@
-"""The comparison build and the canary of DESIGN.md section 9.
+"""The adverse rebuild, which is the comparison build, and the canary of DESIGN.md section 9.
 
     bazel run //tools/proof:comparison
 
-Builds the seven images once more, from a copy of this checkout at another path, as another user where the caller is root, sharing only
-verified downloads. The hashes must equal those of the build that is here, and every action that makes image bytes must have run there:
-one that was answered from a cache proves nothing. Then one byte in one service's class must change exactly that image's hash, and one byte
-in a shared class exactly its dependents'. Exit codes: see tools/errors.py.
+Builds the seven images once more with everything varied that must not matter (conditions.py), sharing only verified downloads. The hashes
+must equal those of the build that is here, and every action that makes image bytes must have run there: one that was answered from a cache
+proves nothing. If a hash differs, each condition is varied alone, to name the guilty one and the first differing file. Then one byte in
+one service's class must change exactly that image's hash, and one byte in a shared class exactly its dependents'. Exit codes: see
+tools/errors.py.
 """
 
 import json
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
 from tools import errors
-from tools.proof import bazel, checkout
+from tools.inputs import archive as input_archive
+from tools.inputs import workspace
+from tools.proof import bazel, conditions
 
 _CANARY = flags.DEFINE_bool("canary", True, "Also change one byte and see whose hash follows.")
+
+_FRESH = ("--disk_cache=", "--remote_cache=", "--noexperimental_convenience_symlinks")
 
 # Where the canary changes one byte, and whose hash must follow.
 _SERVICE_CLASS = "shuffler/services/collector/CollectorApplication.java"
@@ -102,30 +108,110 @@ def _canary(second: bazel.Workspace, hashes: dict[str, str]) -> None:
         source.write_bytes(before)
 
 
+def shims() -> pathlib.Path:
+    """Folder of the libraries that an adverse rebuild preloads."""
+    return workspace.runfile("tools/proof/shims/libclock.so").parent
+
+
+def make_archive(folder: pathlib.Path) -> None:
+    """Archives the inputs of what is built, without those of the build environment, which runs already.
+
+    Raises:
+        errors.CheckError: some are not in the repository cache.
+    """
+    inputs = [item for item in workspace.locked() if item.repositories]
+    missing = input_archive.write(inputs, workspace.repository_cache(), folder)
+    for line in missing:
+        print(line)
+    if missing:
+        raise errors.CheckError(f"the archive of inputs is not whole, see above: {len(missing)} of {len(inputs)} inputs")
+    folder.chmod(0o755)
+
+
+def parting(actions: Iterable[bazel.Action], before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """The file at which two builds of the same actions part: an output that differs, made from inputs that do not.
+
+    Args:
+        actions: of one of the builds.
+        before: path -> sha256 of the outputs of one.
+        after: likewise, of the other.
+
+    Returns:
+        One line that names the file and what made it.
+    """
+    differing = {path for path, digest in before.items() if after.get(path, digest) != digest}
+    # An output may be a folder.
+    reached = differing | {str(folder) for path in differing for folder in pathlib.PurePath(path).parents}
+    for action in sorted(actions, key=lambda action: action.outputs):
+        own = [path for path in sorted(differing) if any(path == output or path.startswith(output + "/") for output in action.outputs)]
+        if own and reached.isdisjoint(action.inputs):
+            return f"{own[0]}, by {action.mnemonic} of {action.target}"
+    return "none among the outputs of the actions"
+
+
+def guilty(
+    first: bazel.Workspace, hashes: Mapping[str, str], chosen: Sequence[conditions.Condition], archive: pathlib.Path
+) -> dict[str, list[tuple[str, str]]]:
+    """Varies each condition alone.
+
+    Args:
+        first: the workspace, built.
+        hashes: service name -> image hash there.
+        chosen: the conditions to try.
+        archive: of inputs.
+
+    Returns:
+        service name -> the conditions that change its hash, each with the first differing file.
+    """
+    found: dict[str, list[tuple[str, str]]] = {}
+    for condition in chosen:
+        with conditions.under(first, [condition], archive, shims()) as second:
+            wrong = different(hashes, second.build(*_FRESH))
+            where = parting(first.actions().actions, first.sums(), second.sums()) if wrong else ""
+        print(f"varied alone: {condition.name}: {'other hashes for ' + ', '.join(wrong) if wrong else 'the same hashes'}")
+        for service in wrong:
+            found.setdefault(service, []).append((condition.name, where))
+    return found
+
+
+def _adverse(first: bazel.Workspace, archive: pathlib.Path) -> None:
+    hashes = first.build()
+    chosen = conditions.possible()
+    for condition in conditions.ALL:
+        print(f"{'varied' if condition in chosen else 'NOT varied, it needs root'}: {condition.name}")
+    with conditions.under(first, chosen, archive, shims()) as second:
+        log = pathlib.Path(second.path.parent, "output", "execution.json")
+        rebuilt = second.build(f"--execution_log_json_file={log}", *_FRESH)
+        wrong = different(hashes, rebuilt)
+        for service in sorted(rebuilt):
+            print(f"{service:16} {rebuilt[service]}{'  here: ' + hashes[service] if service in wrong else ''}")
+        if not wrong:
+            skipped = not_executed(second.actions().actions, log_entries(log.read_text("utf-8")))
+            for line in skipped:
+                print(line)
+            if skipped:
+                raise errors.MismatchError(f"{len(skipped)} actions of the images did not run in the adverse rebuild")
+            print("the adverse rebuild gives the same hashes, and every action of the images ran in it")
+            if _CANARY.value:
+                _canary(second, rebuilt)
+            return
+    found = guilty(first, hashes, chosen if os.getuid() == 0 else (), archive)
+    for service in wrong:
+        for name, where in found.get(service, [("no condition alone", "varied together they do")]):
+            print(f"{service}: differs by {name}; first differing file: {where}")
+    raise errors.MismatchError(f"the adverse rebuild gives other hashes for {', '.join(wrong)}")
+
+
 def main(argv: list[str]) -> None:
-    """Compares the workspace that `bazel run` was called in with a fresh build of it."""
+    """Compares the workspace that `bazel run` was called in with an adverse rebuild of it."""
     if argv:
         raise errors.UsageError(f"comparison takes no arguments, found {argv[0]!r}")
-    workspace = bazel.Workspace(pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"]))
-    first = workspace.build()
-    with checkout.fresh(workspace.path, user=1000 if os.getuid() == 0 else None) as second:
-        log = second.path.parent / "execution.json"
-        hashes = second.build(
-            f"--execution_log_json_file={log}", "--disk_cache=", "--remote_cache=", "--noexperimental_convenience_symlinks"
-        )
-        wrong = different(first, hashes)
-        for service in sorted(hashes):
-            print(f"{service:16} {hashes[service]}{'  here: ' + first[service] if service in wrong else ''}")
-        if wrong:
-            raise errors.MismatchError(f"the comparison build gives other hashes for {', '.join(wrong)}")
-        skipped = not_executed(second.actions().actions, log_entries(log.read_text("utf-8")))
-        for line in skipped:
-            print(line)
-        if skipped:
-            raise errors.MismatchError(f"{len(skipped)} actions of the images did not run in the comparison build")
-        print("the comparison build gives the same hashes, and every action of the images ran in it")
-        if _CANARY.value:
-            _canary(second, hashes)
+    # On the disk of Bazel's own cache: the temporary folder of the build environment is in memory.
+    parent = pathlib.Path.home() / ".cache" / "bazel"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="archive.", dir=parent) as archive:
+        make_archive(pathlib.Path(archive))
+        _adverse(bazel.Workspace(workspace.root()), pathlib.Path(archive))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """The proofs can fail: each finding is made to happen on a small example."""
 
 import json
+import os
 import pathlib
 import subprocess
 
 import pytest
 
 from tools import errors
-from tools.proof import bazel, checkout, comparison, hermeticity
+from tools.proof import bazel, checkout, comparison, conditions, hermeticity
 
 GRAPH = {
     "pathFragments": [
@@ -130,3 +131,31 @@ def test_a_copy_has_what_git_would_commit_and_nothing_else(tmp_path: pathlib.Pat
 def test_no_checkout_cannot_be_copied(tmp_path: pathlib.Path) -> None:
     with pytest.raises(errors.CheckError, match="expected a git checkout"):
         checkout.copy(tmp_path, tmp_path / "second")
+
+
+def test_two_builds_part_at_an_output_whose_inputs_are_equal() -> None:
+    actions = [
+        action(mnemonic="Last", inputs=("a/tree", "a/first.o"), outputs=("a/image",)),
+        action(mnemonic="Pack", inputs=("a/first.o",), outputs=("a/tree",)),
+        action(mnemonic="Compile", inputs=("a/x.c",), outputs=("a/first.o",)),
+    ]
+    before = {"a/first.o": "1", "a/tree/file": "2", "a/image/index.json": "3", "a/same": "4", "only/here": "5"}
+    after = {"a/first.o": "1", "a/tree/file": "x", "a/image/index.json": "y", "a/same": "4"}
+    assert comparison.parting(actions, before, after) == "a/tree/file, by Pack of //a:b"
+    assert comparison.parting(actions, before, {**after, "a/first.o": "z"}) == "a/first.o, by Compile of //a:b"
+    assert comparison.parting(actions, before, before).startswith("none")
+
+
+def test_each_condition_is_set_up_once_and_preloads_come_last(tmp_path: pathlib.Path) -> None:
+    lines = conditions.script(conditions.ALL, {tmp_path / "a b": pathlib.Path("/b")}, tmp_path).splitlines()
+    assert f"mount --bind '{tmp_path}/a b' /b" in lines
+    assert lines.count("hostname another-host.example") == 1
+    assert lines[-3].endswith("/etc/ld.so.preload")
+    assert lines[-2:] == ["echo ready", "exec sleep infinity"]
+    assert "preload" not in conditions.script([conditions.USER], {}, tmp_path)
+
+
+def test_without_root_only_what_needs_no_namespaces_is_varied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    names = [condition.name for condition in conditions.possible()]
+    assert names == ["workspace path", "output base", "jobs", "inputs from the archive", "WORKSPACE mode"]
