@@ -65,6 +65,7 @@ step 'C++ under sanitizers' bazel test --noshow_progress --ui_event_filters=-inf
 step 'expected hashes' ./scripts/build_images.sh --check
 step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity
 step 'adverse rebuild and canary' ./scripts/adverse_rebuild.sh
+step 'the adverse rebuild can fail: every leak is caught and named' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:leaks
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))
