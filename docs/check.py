@@ -3,7 +3,7 @@
     bazel run //docs:check
 
 Every *.md file of the checkout counts. Labels are asked of Bazel itself. What holds a placeholder, such as <service>, is skipped.
-Exit codes: see tools/errors.py.
+Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import os
@@ -12,7 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator
 
-from tools import errors
+from image_hash import errors
 
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A label of the main repository; not a URL, and not one of another repository.

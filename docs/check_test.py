@@ -4,9 +4,9 @@ import pathlib
 import stat
 
 import pytest
+from image_hash import errors
 
 from docs import check
-from tools import errors
 
 
 def _page(root: pathlib.Path, text: str) -> pathlib.Path:

@@ -3,7 +3,7 @@
     bazel run //tools/containers:run -- [--engine docker|crun] [--port N] [--profile local|gcp] SERVICE
 
 FCP_OPTS and SECURITY_OPTS of the environment reach the service. Ctrl-C stops it and leaves no process, container or root file system
-behind. Exit codes: see tools/errors.py; 0 after Ctrl-C.
+behind. Exit codes: see tools/image_hash/image_hash/errors.py; 0 after Ctrl-C.
 """
 
 import contextlib
@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from absl import flags
+from image_hash import errors
 from ocilib import archive
 from ocilib import errors as ocilib_errors
 from ocilib.layout import Image
 
-from tools import errors
 from tools.containers.container import Container
 from tools.containers.layers import LayerStore
 from tools.proof.bazel import IMAGES, Workspace

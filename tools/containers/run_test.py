@@ -15,10 +15,10 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import pytest
+from image_hash import errors
 from ocilib.layout import Image
 from runfiles import Runfiles
 
-from tools import errors
 from tools.containers import run
 from tools.containers.example_image import write_image
 

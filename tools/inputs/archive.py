@@ -5,7 +5,7 @@
 DIR gets the layout of Bazel's repository cache, `content_addressable/sha256/<hash>/file`, so `--repository_cache=DIR` and the environment
 variable INPUT_ARCHIVE=DIR both take it as it is; and index.json, which names each file. What is there already with the right sha256
 stays: the next run goes on where one was interrupted. index.json is written last: an archive that has it is whole.
-Exit codes: see tools/errors.py.
+Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import errno
@@ -19,7 +19,8 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent import futures
 
-from tools import errors
+from image_hash import errors
+
 from tools.inputs import locks, workspace
 
 INDEX = "index.json"

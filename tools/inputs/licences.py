@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
 from xml.etree import ElementTree as ET
 
-from tools import errors
+from image_hash import errors
+
 from tools.inputs import locks
 
 # Identifiers that the sources write as SPDX does, but for case: https://spdx.org/licenses/

@@ -8,8 +8,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 import pytest
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import licences, locks
 
 

@@ -3,15 +3,15 @@
     bazel run //tools/inputs:list -- [--json]
 
 An input reaches an image by being in it (contained_in), or by helping to make it (used_for): a compiler, a code generator, Bazel. Inputs
-that do neither serve tests, lint or the build environment only. Exit codes: see tools/errors.py.
+that do neither serve tests, lint or the build environment only. Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 
 from absl import flags
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import locks, notice, reach, workspace
 
 _JSON = flags.DEFINE_bool("json", False, "Print JSON: one object for each input, sizes in bytes.")

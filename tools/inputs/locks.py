@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tools import errors
+from image_hash import errors
 
 DEB = "deb"
 MAVEN = "maven"

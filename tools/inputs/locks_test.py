@@ -6,8 +6,8 @@ import re
 import shutil
 
 import pytest
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import locks, workspace
 
 ROOT = workspace.runfile(locks.ENVIRONMENT_LOCK).parents[3]

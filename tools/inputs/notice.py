@@ -3,7 +3,7 @@
     bazel run //tools/inputs:notice -- --check | --update
 
 Both commands read every licence again from the files in Bazel's repository cache and from the POMs that the machine's Maven client brings.
---check compares, --update rewrites. Exit codes: see tools/errors.py.
+--check compares, --update rewrites. Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import json
@@ -13,8 +13,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from absl import flags
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import licences as licence_reader
 from tools.inputs import locks, reach, workspace
 

@@ -5,8 +5,8 @@ import zipfile
 from hashlib import sha256
 
 import pytest
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import list as list_command
 from tools.inputs import locks, notice, reach, workspace
 

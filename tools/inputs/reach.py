@@ -3,7 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 
-from tools import errors
+from image_hash import errors
+
 from tools.inputs import locks
 
 # Repositories without inputs of their own: our rules, what is made of other repositories, and what the build environment brings.

@@ -1,8 +1,8 @@
 """Which inputs reach which images, as the lines of the rule image_inputs say."""
 
 import pytest
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import locks, reach
 
 

@@ -4,9 +4,9 @@ import os
 import pathlib
 import subprocess
 
+from image_hash import errors
 from runfiles import runfiles
 
-from tools import errors
 from tools.inputs import locks
 
 # How Bazel 7 calls the repositories of the extension `inputs` of dependencies.bzl.

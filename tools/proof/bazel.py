@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tools import errors
+from image_hash import errors
 
 IMAGES = {
     "aggregator": "//shuffler/services/aggregator:aggregator_image",

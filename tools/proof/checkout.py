@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import subprocess
 
-from tools import errors
+from image_hash import errors
 
 
 def files(workspace: pathlib.Path) -> list[str]:

@@ -6,7 +6,7 @@ Builds the seven images once more with everything varied that must not matter (c
 must equal those of the build that is here, and every action that makes image bytes must have run there: one that was answered from a cache
 proves nothing. If a hash differs, each condition is varied alone, to name the guilty one and the first differing file. Then one byte in
 one service's class must change exactly that image's hash, and one byte in a shared class exactly its dependents'. Exit codes: see
-tools/errors.py.
+tools/image_hash/image_hash/errors.py.
 """
 
 import json
@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
+from image_hash import errors
 
-from tools import errors
 from tools.inputs import archive as input_archive
 from tools.inputs import workspace
 from tools.proof import bazel, conditions

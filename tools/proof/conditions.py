@@ -14,7 +14,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 
-from tools import errors
+from image_hash import errors
+
 from tools.proof import bazel, checkout
 
 _USER = 1000

@@ -2,7 +2,7 @@
 
     bazel run //tools/proof:hermeticity
 
-Reads Bazel's action graph of the seven images. Exit codes: see tools/errors.py.
+Reads Bazel's action graph of the seven images. Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import os
@@ -10,7 +10,8 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-from tools import errors
+from image_hash import errors
+
 from tools.proof import bazel
 
 # Folders of compilers, JDKs, interpreters and libraries of a machine, at the start of a word of a command line. A path *in an image* may

@@ -2,7 +2,8 @@
 
     bazel run //tools/proof:leaks
 
-Works on a small workspace that it writes, whose actions take a moment. Needs root, as the conditions do. Exit codes: see tools/errors.py.
+Works on a small workspace that it writes, whose actions take a moment. Needs root, as the conditions do. Exit codes:
+see tools/image_hash/image_hash/errors.py.
 """
 
 import contextlib
@@ -11,7 +12,8 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 
-from tools import errors
+from image_hash import errors
+
 from tools.proof import bazel, comparison, conditions
 
 _LEAKS = {

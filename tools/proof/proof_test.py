@@ -6,8 +6,8 @@ import pathlib
 import subprocess
 
 import pytest
+from image_hash import errors
 
-from tools import errors
 from tools.proof import bazel, checkout, comparison, conditions, hermeticity
 
 GRAPH = {

@@ -3,7 +3,7 @@
     bazel run //tools/release:expected_hashes -- [--check | --update] [--seconds NAME=SECONDS]...
 
 releases/current.json: `schema` (1), `build_settings` (name -> value) and `images` (service -> image_hash, config_digest), sorted, one image
-a line. Exit codes: see tools/errors.py.
+a line. Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
+from image_hash import errors
 from ocilib import compression, layout
 from runfiles import runfiles
 
-from tools import errors
 from tools.proof.bazel import IMAGES
 from tools.release.drift import drift
 

@@ -4,8 +4,8 @@ import json
 import pathlib
 
 import pytest
+from image_hash import errors
 
-from tools import errors
 from tools.release import expected_hashes
 from tools.release.drift import drift
 from tools.release.expected_hashes import Image
