@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import shuffler.proto.aggregation.configuration_pb2 as configuration_pb2
+import shuffler.proto.aggregation.tensor_pb2 as tensor_pb2
 import shuffler.proto.federatedcompute.common_pb2 as common_pb2
+import shuffler.proto.plan.plan_pb2 as plan_pb2
 import shuffler.proto.task_assignments_pb2 as task_assignments_pb2
 import shuffler.proto.task_builder_pb2 as task_builder_pb2
 import shuffler.proto.task_pb2 as task_pb2
 from google.protobuf.message import Message
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import saver_pb2
 
 
 def _golden() -> dict[str, str]:
@@ -53,6 +58,7 @@ def _messages() -> dict[str, Message]:
     report.task_report.dp_hyperparameters.num_training_rounds = 9
 
     return {
+        **_plans(),
         "CreateTaskRequest": task_pb2.CreateTaskRequest(task=task),
         "CreateTaskAssignmentResponse.task_assignment": assignment,
         "CreateTaskAssignmentResponse.rejection_info": rejection,
@@ -60,6 +66,50 @@ def _messages() -> dict[str, Message]:
         "BuildTaskRequest": build,
         "BuildTaskResponse": report,
     }
+
+
+def _plans() -> dict[str, Message]:
+    first = plan_pb2.Plan(version=1)
+    first.server_savepoint.saver_def.filename_tensor_name = "f"
+    first.server_savepoint.saver_def.version = saver_pb2.SaverDef.V1
+    first.server_savepoint.after_restore_op = "r"
+    first.server_graph_bytes.value = b"\x00\xff"
+    phase = first.phase.add()
+    phase.server_phase.phase_init_op = "i"
+    phase.server_phase.apply_aggregrated_updates_op = "a"
+    phase.server_phase.write_intermediate_update.before_save_op = "b"
+    phase.server_phase.intermediate_aggregate_into_accumulators_op = "m"
+    phase.server_phase.metrics.add(variable_name="v", stat_name="s")
+
+    second = plan_pb2.Plan(server_graph_prepare_bytes={"value": b"p"}, server_graph_result_bytes={"value": b"q"})
+    server = second.phase.add().server_phase_v2
+    aggregation = server.aggregations.add(intrinsic_uri="federated_sum")
+    spec = aggregation.intrinsic_args.add().input_tensor
+    spec.name = "x"
+    spec.dtype = types_pb2.DT_FLOAT
+    spec.shape.dim.add(size=-1)
+    aggregation.output_tensors.add(name="y")
+    server.tensorflow_spec_prepare.target_node_names.append("t")
+    server.prepare_router.prepare_output_filepath_tensor_name = "c"
+    server.result_router.result_server_state_output_filepath_tensor_name = "n"
+
+    client = plan_pb2.ClientOnlyPlan(tflite_graph=b"l", client_persisted_data={"min_sep_policy_index": 0})
+    client.phase.tensorflow_spec.dataset_token_tensor_name = "d"
+    client.phase.tensorflow_spec.example_selector.collection_uri = "e"
+    client.phase.tensorflow_spec.constant_inputs["k"].int_val.append(3)
+    client.phase.federated_compute.input_filepath_tensor_name = "i"
+    client.phase.federated_compute.aggregations["u"].tf_v1_checkpoint_aggregation.SetInParent()
+
+    configuration = configuration_pb2.Configuration()
+    intrinsic = configuration.intrinsic_configs.add(intrinsic_uri="fedsql_group_by")
+    intrinsic.intrinsic_args.add().input_tensor.CopyFrom(
+        tensor_pb2.TensorSpecProto(name="k", dtype=tensor_pb2.DT_STRING, shape={"dim_sizes": [-1]})
+    )
+    intrinsic.intrinsic_args.add().parameter.CopyFrom(
+        tensor_pb2.TensorProto(dtype=tensor_pb2.DT_UINT64, content=b"c", float_val=[0.5], double_val=[0.5], int_val=[1], int64_val=[2])
+    )
+    intrinsic.inner_intrinsics.add(intrinsic_uri="GoogleSQL:sum").output_tensors.add(name="o")
+    return {"Plan.server_phase": first, "Plan.server_phase_v2": second, "ClientOnlyPlan": client, "Configuration": configuration}
 
 
 @pytest.mark.parametrize("name", sorted(_messages()))

@@ -10,7 +10,7 @@ Usage:
     )
 
 makes `proto_java` (java_library) and `proto_py` (py_library, with type stubs). Files import one another by their path in the
-workspace, and google/protobuf/*.proto.
+workspace, google/protobuf/*.proto, and what `imports` adds.
 """
 
 load("@rules_java//java:defs.bzl", "java_library")
@@ -47,10 +47,12 @@ well_known_protos = rule(
 
 def _protoc(ctx, protoc, outputs, language):
     folder = ctx.file.well_known_protos
+    roots = ["-I%s/%s" % (target.label.workspace_root or ".", root) for target, root in ctx.attr.imports.items()]
     ctx.actions.run(
         executable = protoc,
-        arguments = ["-I.", "-I" + folder.path] + language + [src.path for src in ctx.files.srcs],
-        inputs = ctx.files.srcs + [folder],
+        # The first root that fits names a file.
+        arguments = roots + ["-I.", "-I" + folder.path] + language + [src.path for src in ctx.files.srcs],
+        inputs = depset(ctx.files.srcs + [folder], transitive = [target[DefaultInfo].files for target in ctx.attr.imports]),
         outputs = outputs,
         mnemonic = "Protoc",
     )
@@ -76,6 +78,10 @@ def _python_sources_impl(ctx):
 
 def _attrs(protoc):
     return {
+        "imports": attr.label_keyed_string_dict(
+            doc = "More files to import: targets, with the folder within their repository that import paths start at.",
+            allow_files = [".proto"],
+        ),
         "protoc": attr.label(
             default = protoc,
             allow_single_file = True,
@@ -87,8 +93,8 @@ def _attrs(protoc):
             mandatory = True,
         ),
         "well_known_protos": attr.label(
+            default = "//shuffler/proto:well_known",
             allow_single_file = True,
-            mandatory = True,
         ),
     }
 
@@ -103,41 +109,57 @@ _python_sources = rule(
     attrs = _attrs("@maven//:com_google_protobuf_protoc_linux_x86_64_3_25_9"),
 )
 
-def java_and_python_protos(name, srcs, **kwargs):
+def java_protos(name, srcs, imports = {}, deps = [], **kwargs):
+    """A java_library.
+
+    Args:
+        name: of it.
+        srcs: .proto files.
+        imports: see the rule.
+        deps: libraries of what is imported, beside protobuf itself.
+        **kwargs: visibility, testonly, tags.
+    """
+    _java_sources(
+        name = name + "_sources",
+        srcs = srcs,
+        imports = imports,
+        **kwargs
+    )
+    java_library(
+        name = name,
+        srcs = [name + "_sources"],
+        exports = deps + ["@maven//:com_google_protobuf_protobuf_java"],
+        deps = deps + ["@maven//:com_google_protobuf_protobuf_java"],
+        **kwargs
+    )
+
+def java_and_python_protos(name, srcs, imports = {}, java_deps = [], python_deps = [], **kwargs):
     """Libraries for both languages.
 
     Args:
         name: makes <name>_java and <name>_py.
         srcs: .proto files.
+        imports: see the rule.
+        java_deps: libraries of what is imported.
+        python_deps: likewise.
         **kwargs: visibility, testonly, tags.
     """
-    well_known_protos(
-        name = name + "_well_known",
-        jar = "@maven//:com_google_protobuf_protobuf_java",
-        **kwargs
-    )
-    _java_sources(
-        name = name + "_java_sources",
-        srcs = srcs,
-        well_known_protos = name + "_well_known",
-        **kwargs
-    )
-    java_library(
+    java_protos(
         name = name + "_java",
-        srcs = [name + "_java_sources"],
-        exports = ["@maven//:com_google_protobuf_protobuf_java"],
-        deps = ["@maven//:com_google_protobuf_protobuf_java"],
+        srcs = srcs,
+        imports = imports,
+        deps = java_deps,
         **kwargs
     )
     _python_sources(
         name = name + "_python_sources",
         srcs = srcs,
-        well_known_protos = name + "_well_known",
+        imports = imports,
         **kwargs
     )
     py_library(
         name = name + "_py",
         srcs = [name + "_python_sources"],
-        deps = ["@pypi//:protobuf"],
+        deps = python_deps + ["@pypi//:protobuf"],
         **kwargs
     )
