@@ -1,17 +1,23 @@
 """Tests of ocilib.launch: each rule by an image that keeps it and one that breaks it."""
 
+import json
+import pathlib
 import unittest
 from typing import Any
 
 from ocilib import image, launch
 
-_MANIFEST: dict[str, Any] = {"config": {"mediaType": "application/vnd.oci.image.config.v1+json"}}
+_OCI = "application/vnd.oci.image.config.v1+json"
+_MANIFEST: dict[str, Any] = {"config": {"mediaType": _OCI}}
 _P = "tee.launch_policy."
+# What Go 1.26.8 makes of values, by the functions that the launcher calls: [value, meaning], null or false where it fails. "names" to
+# "when": strings and path/filepath as in GetLaunchPolicy; "port": as in openPorts; "config": encoding/json into v1.Image.
+_GO = json.loads((pathlib.Path(__file__).parent / "launch_go.json").read_text())
 
 
 def _problems(**settings: object) -> list[str]:
     config: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"], **settings}}
-    return launch.problems(_MANIFEST, config)
+    return launch.problems(_OCI, config)
 
 
 class LaunchTest(unittest.TestCase):
@@ -107,7 +113,7 @@ class LaunchTest(unittest.TestCase):
         for key in ("", " a", "a ", "a b", "a\nb", "a\tb"):
             with self.subTest(key=key):
                 self.assert_problem(_problems(Labels={key: "x"}), f"the label name {key!r}")
-        for value in ("a\nb", "a\r", "a\0", 1):
+        for value in ("a\nb", "a\r", "a\0", None):
             with self.subTest(value=value):
                 self.assert_problem(_problems(Labels={"a": value}), "expected a string of one line")
 
@@ -120,9 +126,93 @@ class LaunchTest(unittest.TestCase):
             with self.subTest(entrypoint=entrypoint):
                 self.assert_problem(_problems(Entrypoint=entrypoint), "the entrypoint is empty")
 
+    def test_labels_are_read_as_by_go(self) -> None:
+        for kind, field in (
+            ("boolean", "allow_cmd_override"),
+            ("boolean", "allow_capabilities"),
+            ("boolean", "allow_cgroups"),
+            ("names", "allow_env_override"),
+            ("paths", "allow_mount_destinations"),
+            ("what", "hardened_monitoring"),
+            ("what", "debug_monitoring"),
+            ("when", "log_redirect"),
+        ):
+            for value, meaning in _GO[kind]:
+                with self.subTest(field=field, value=value):
+                    expected: Any = tuple(meaning) if isinstance(meaning, list) else meaning
+                    if meaning is None:
+                        with self.assertRaisesRegex(launch.LaunchError, f"the label {_P}{field} has the value"):
+                            launch.read_policy({_P + field: value})
+                    else:
+                        self.assertEqual(launch.read_policy({_P + field: value}), launch.Policy(**{field: expected}))
+
+    def test_the_old_monitoring_label_stands_for_the_new_ones(self) -> None:
+        for value, hardened, debug in (
+            ("always", "memoryonly", "memoryonly"),
+            (" Never", "none", "none"),
+            ("debugonly", "none", "memoryonly"),
+        ):
+            policy = launch.read_policy({_P + "monitoring_memory_allow": value})
+            self.assertEqual(policy, launch.Policy(hardened_monitoring=hardened, debug_monitoring=debug))
+        for value, _ in [pair for pair in _GO["when"] if pair[1] is None]:
+            with self.subTest(value=value), self.assertRaisesRegex(launch.LaunchError, "monitoring_memory_allow has the value"):
+                launch.read_policy({_P + "monitoring_memory_allow": value})
+
+    def test_the_first_refusal_of_labels_is_told(self) -> None:
+        labels = {
+            _P + "allow_cgroups": "",
+            _P + "hardened_monitoring": "all",
+            _P + "monitoring_memory_allow": "?",
+            _P + "log_redirect": "?",
+            _P + "allow_cmd_override": "",
+        }
+        for key, message in (
+            ("allow_cmd_override", "a boolean"),
+            ("log_redirect", "one of always"),
+            ("hardened_monitoring", "clashes with"),
+            ("monitoring_memory_allow", "one of always"),
+            ("allow_cgroups", "a boolean"),
+        ):
+            with self.assertRaisesRegex(launch.LaunchError, message):
+                launch.read_policy(labels)
+            del labels[_P + key]
+        self.assertEqual(launch.read_policy(labels), launch.Policy())
+
+    def test_configs_are_readable_as_for_go(self) -> None:
+        for text, readable in _GO["config"]:
+            with self.subTest(config=text):
+                refusal = launch.refusal(_OCI, json.loads(text))
+                self.assertEqual("the launcher cannot read it" not in refusal, readable, refusal)
+                if not readable:
+                    self.assertIn(refusal, launch.problems(_OCI, json.loads(text)))
+
+    def test_ports_are_opened_as_by_go(self) -> None:
+        for port, is_open in _GO["port"]:
+            with self.subTest(port=port):
+                refusal = launch.refusal(_OCI, {"config": {"Cmd": ["/run"], "ExposedPorts": {port: {}}}})
+                self.assertEqual(not refusal, is_open, refusal)
+
+    def test_something_has_to_be_started(self) -> None:
+        cases: list[tuple[dict[str, Any], str]]
+        cases = [({}, "nothing to start"), ({"Cmd": ["/run"]}, ""), ({"Entrypoint": ["/run"]}, "")]
+        for settings, refusal in cases:
+            self.assertRegex(launch.refusal(_OCI, {"config": settings}), f"{refusal}$")
+        self.assertIn("media type 'x'", launch.refusal("x", {"config": {"Cmd": ["/run"]}}))
+        self.assertIn("log_redirect", launch.refusal(_OCI, {"config": {"Cmd": ["/run"], "Labels": {_P + "log_redirect": ""}}}))
+
+    def test_keys_that_only_go_reads_are_found(self) -> None:
+        for key, known in (("labels", "Labels"), ("ENV", "Env"), ("Expo\u017fedPorts", "ExposedPorts"), ("Labels2", "")):
+            with self.subTest(key=key):
+                found = _problems(**{key: None})
+                self.assertEqual(
+                    found, [f"the config has the key {key!r}, which the launcher reads as {known!r} and others do not"] * bool(known)
+                )
+        config: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"]}, "Config": {}}
+        self.assert_problem(launch.problems(_OCI, config), "reads as 'config'")
+
     def test_the_rest_of_the_config_is_there(self) -> None:
         self.assert_problem(_problems(WorkingDir="app"), "not absolute")
-        self.assertEqual(len(launch.problems({"config": {"mediaType": "x"}}, {})), 4)
+        self.assertEqual(len(launch.problems("x", {})), 4)
 
     def _check(self, base_labels: list[str], **values: bytes) -> None:
         options = image.Options()
