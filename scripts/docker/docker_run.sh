@@ -71,7 +71,7 @@ optional() { # host path, path inside
     if [[ -e $1 ]]; then mounts+=("$(realpath -- "$1"):$2:ro"); fi
 }
 for f in pip.conf npmrc maven/settings.xml apt; do optional "/etc/$f" "/etc/$f"; done
-for f in .config/pip .pip .npmrc .netrc .config/containers .m2/settings.xml .m2/settings-security.xml; do
+for f in .config/go/env .config/pip .pip .npmrc .netrc .config/containers .m2/settings.xml .m2/settings-security.xml; do
     optional "$HOME/$f" "/root/$f"
 done
 optional "${DOCKER_CONFIG:-$HOME/.docker}" /root/.docker
@@ -88,7 +88,7 @@ done
 for v in $(compgen -e | LC_ALL=C sort); do
     case $v in
     PIP_CERT | PIP_FIND_LINKS | PIP_CACHE_DIR | PIP_CONFIG_FILE | PIP_TARGET | PIP_PREFIX) ;;
-    PIP_* | NPM_CONFIG_* | npm_config_*) environment+=("$v") ;;
+    PIP_* | NPM_CONFIG_* | npm_config_* | GOPROXY | GOPRIVATE | GONOPROXY | GOINSECURE | GOSUMDB | GONOSUMDB) environment+=("$v") ;;
     esac
 done
 

@@ -4,7 +4,8 @@
 
 DIR gets the layout of Bazel's repository cache, `content_addressable/sha256/<hash>/file`, so `--repository_cache=DIR` and the environment
 variable INPUT_ARCHIVE=DIR both take it as it is; and index.json, which names each file. What is there already with the right sha256
-stays: the next run goes on where one was interrupted. index.json is written last: an archive that has it is whole.
+stays: the next run goes on where one was interrupted. index.json is written last: an archive that has it is whole. What this machine has
+not fetched yet is fetched first, but for packages of the build environment, which the host fetches.
 Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
@@ -120,8 +121,10 @@ def main(argv: list[str]) -> None:
         raise errors.UsageError(f"bazel run //tools/inputs:archive -- DIR; expected one folder, found {len(argv)} arguments")
     folder = pathlib.Path(os.environ["BUILD_WORKING_DIRECTORY"], argv[0])
     inputs = workspace.locked()
+    cache = workspace.repository_cache()
+    workspace.fetch(inputs, cache)
     try:
-        missing = write(inputs, workspace.repository_cache(), folder)
+        missing = write(inputs, cache, folder)
     except OSError as error:
         raise errors.CheckError(f"the archive in {folder} is not whole: {error}") from error
     for line in missing:

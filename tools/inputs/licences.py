@@ -1,6 +1,7 @@
 """The licence of an input, as SPDX expression, read from the file itself or, for Maven, from its POM.
 
-Sources: Debian's machine-readable copyright files (DEP-5), the core metadata of wheels, package.json, <licenses> of Maven's POMs.
+Sources: Debian's machine-readable copyright files (DEP-5), the core metadata of wheels, package.json, <licenses> of Maven's POMs; Go
+modules have only the texts.
 Licences without an SPDX identifier become LicenseRef-<name>. What cannot be expressed says in which file to look.
 """
 
@@ -305,9 +306,37 @@ def _of_npm(path: pathlib.Path) -> str:
     return str(licence or "see licence files in the package")
 
 
+# What a text says that no other licence's does, in small letters.
+_TEXTS = {
+    r"apache license\s+version 2\.0": "Apache-2.0",
+    r"mozilla public license,? version 2\.0": "MPL-2.0",
+    r"permission is hereby granted, free of charge": "MIT",
+    r"permission to use, copy, modify, and(/or)? distribute": "ISC",
+    r"redistribution and use in source and binary forms(?!.*\bneither the names?\b)": "BSD-2-Clause",
+    r"redistribution and use in source and binary forms.*\bneither the names?\b": "BSD-3-Clause",
+}
+
+
+def known_texts(text: str) -> list[str]:
+    """The identifiers of the licences whose texts are in a text; sorted."""
+    words = " ".join(text.lower().split())
+    return sorted(name for pattern, name in _TEXTS.items() if re.search(pattern, words))
+
+
+def _of_go(path: pathlib.Path) -> str:
+    with zipfile.ZipFile(path) as module:
+        # path@version/LICENSE; what lies deeper is of files that were copied from elsewhere.
+        names = [name for name in module.namelist() if re.fullmatch(r"[^@]+@[^/]+/(LICEN[SC]E|COPYING)[^/]*", name, re.IGNORECASE)]
+        found = [licence for name in names for licence in known_texts(module.read(name).decode("utf-8", "replace"))]
+    return _all_of(found) or "see licence files in the module"
+
+
+_READERS = {locks.GO: _of_go, locks.NPM: _of_npm, locks.WHEEL: _of_wheel}
+
+
 def _of_archive(item: locks.Input, path: pathlib.Path) -> str:
     try:
-        return _of_wheel(path) if item.kind == locks.WHEEL else _of_npm(path)
+        return _READERS[item.kind](path)
     except (OSError, zipfile.BadZipFile, tarfile.TarError, ValueError, IndexError, KeyError) as error:
         raise errors.CheckError(f"{item.key}: its licence cannot be read from {path}: {error!r}") from error
 
@@ -327,5 +356,5 @@ def read(inputs: Sequence[locks.Input], file_of: Callable[[locks.Input], pathlib
     """
     found = _of_debs([item for item in inputs if item.kind == locks.DEB], file_of)
     found |= _of_maven_inputs(item for item in inputs if item.kind == locks.MAVEN)
-    found |= {item.key: _of_archive(item, file_of(item)) for item in inputs if item.kind in (locks.NPM, locks.WHEEL)}
+    found |= {item.key: _of_archive(item, file_of(item)) for item in inputs if item.kind in _READERS}
     return found

@@ -150,3 +150,24 @@ def test_wheels_and_npm_packages_are_read_from_their_files(tmp_path: pathlib.Pat
         tar.addfile(info, io.BytesIO(package))
     inputs = [locks.Input(locks.WHEEL, "x", "1", "", 0, ("pypi_x",)), locks.Input(locks.NPM, "y", "1", "", 0, ("npm_y",))]
     assert licences.read(inputs, lambda item: tmp_path / item.name) == {"wheel x 1": "0BSD", "npm y 1": "ISC"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "licence"),
+    [
+        ({"LICENSE": "  Apache License\n  Version 2.0, January 2004"}, "Apache-2.0"),
+        ({"LICENSE.md": "Redistribution and use in source\nand binary forms ... Neither the name of"}, "BSD-3-Clause"),
+        ({"COPYING": "Redistribution and use in source and binary forms ... PROVIDED"}, "BSD-2-Clause"),
+        (
+            {"License": "Permission is hereby granted, free\nof charge", "LICENSE.libyaml": "Apache License Version 2.0"},
+            "Apache-2.0 AND MIT",
+        ),
+        ({"README": "MIT", "vendored/LICENSE": "Apache License Version 2.0"}, "see licence files in the module"),
+    ],
+)
+def test_the_licence_of_a_go_module_is_told_by_its_texts(tmp_path: pathlib.Path, texts: Mapping[str, str], licence: str) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as module:
+        for name, text in texts.items():
+            module.writestr(f"example.org/x@v1.0.0/{name}", text)
+    item = locks.Input(locks.GO, "example.org/x", "v1.0.0", "", 0, ("go_modules",))
+    assert licences.read([item], lambda _: tmp_path / "x.zip") == {"go example.org/x v1.0.0": licence}

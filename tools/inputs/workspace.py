@@ -3,6 +3,7 @@
 import os
 import pathlib
 import subprocess
+from collections.abc import Iterable
 
 from image_hash import errors
 from runfiles import runfiles
@@ -47,6 +48,22 @@ def repository_cache() -> pathlib.Path:
     if result.returncode:
         raise errors.CheckError(f"{' '.join(command)} failed: {result.stderr.strip().splitlines()[-1]}")
     return pathlib.Path(result.stdout.strip())
+
+
+def fetch(inputs: Iterable[locks.Input], cache: pathlib.Path) -> None:
+    """Has Bazel fetch what is not in its repository cache, as a build would do it: inputs that no build here needed yet.
+
+    Raises:
+        errors.CheckError: something cannot be fetched; Bazel's message names it.
+    """
+    needed = sorted({item.repositories[0] for item in inputs if item.repositories and not file_in(cache, item.sha256).exists()})
+    if not needed:
+        return
+    print(f"fetching {', '.join(needed)}", flush=True)
+    # Canonical: MODULE.bazel makes only the repositories visible that BUILD files name.
+    command = ["bazel", "fetch", "--force", "--noshow_progress", *(f"--repo=@@{_EXTENSION}{repository}" for repository in needed)]
+    if subprocess.run(command, cwd=root(), check=False).returncode:
+        raise errors.CheckError(f"{' '.join(command)} failed, see above")
 
 
 def file_in(cache: pathlib.Path, sha256: str) -> pathlib.Path:

