@@ -23,6 +23,11 @@ def magic(stream: BinaryIO) -> str:
     """What STREAM starts like, whatever its name: "gzip", "zstd" (also a skippable frame) or ""; it is rewound."""
     head = stream.read(4)
     stream.seek(0)
+    return kind_of(head)
+
+
+def kind_of(head: bytes) -> str:
+    """The same for the first four bytes."""
     if head[:2] == b"\x1f\x8b":
         return "gzip"
     if head == b"\x28\xb5\x2f\xfd" or (head[1:] == b"\x2a\x4d\x18" and head[0] >> 4 == 5):

@@ -21,6 +21,8 @@ _PRINTED = {code: f"\\u{code:04x}" for code in (*range(32), 127)}
 _PRINTED |= {8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"}
 # jq refuses more, too (its MAX_PARSING_DEPTH).
 _MAX_DEPTH = 256
+# Python's int() refuses 4300 digits and more (CVE-2020-10735).
+_MAX_DIGITS = 4000
 
 
 class JsonError(Error):
@@ -240,6 +242,8 @@ class _Parser:
         word = text[start : self._at]
         whole = word.removeprefix("-")
         if whole.isascii() and whole.isdigit() and (whole[0] != "0" or whole == "0") and word != "-0":
+            if len(whole) > _MAX_DIGITS:
+                raise self._error(f"a number of more than {_MAX_DIGITS} digits")
             return int(word)
         if not whole[:1].isdigit() or (whole[0] == "0" and whole[1:2].isdigit()):
             raise self._error("expected a value")

@@ -3,17 +3,25 @@
 Exit codes, frozen: 0 match or success, 1 mismatch, 2 could not check (any other failure too), 64 wrong usage.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import app, flags, logging
+from absl import flags, logging
+from image_hash.text import printable
+from ocilib.errors import Error as OcilibError
 
 MATCH = 0
 MISMATCH = 1
 COULD_NOT_CHECK = 2
 USAGE = 64
+
+EXIT_CODES = "Exit codes: 0 match or success, 1 mismatch, 2 could not check (any other failure too), 64 wrong usage."
+
+# A label may have a megabyte, a message must not.
+_LONGEST = 4000
 
 
 class Error(Exception):
@@ -34,35 +42,71 @@ class UsageError(Error):
 
 def run(main: Callable[[list[str]], None]) -> NoReturn:
     """Runs the main function of a command with its positional arguments and ends the process with the exit code of what it raises."""
+    exit_with(lambda: run_flags(main, sys.argv))
 
-    def guarded(argv: list[str]) -> None:
-        try:
-            main(argv[1:])
-            code = MATCH
-        except MismatchError as error:
-            print(f"MISMATCH: {error}", file=sys.stderr)
-            code = MISMATCH
-        except UsageError as error:
-            print(f"usage: {error}", file=sys.stderr)
-            code = USAGE
-        except CheckError as error:
-            print(f"could not check: {error}", file=sys.stderr)
-            code = COULD_NOT_CHECK
-        except Error as error:
-            print(f"error: {error}", file=sys.stderr)
-            code = COULD_NOT_CHECK
-        except Exception:  # noqa: BLE001 (whatever it is: it could not be checked)
-            traceback.print_exc()
-            print("could not check: unexpected error, see above; please report it", file=sys.stderr)
-            code = COULD_NOT_CHECK
-        sys.stdout.flush()
-        sys.exit(code)
 
+def run_flags(main: Callable[[list[str]], None], argv: list[str]) -> None:
+    """Parses the flags in ARGV, whose first element is the name of the command, and calls MAIN with what is left; or prints help.
+
+    Flags and arguments may come in any order. The help is the documentation of MAIN's module, and all flags but absl's own.
+
+    Raises:
+        UsageError: a flag is unknown or malformed.
+    """
     logging.use_absl_handler()
+    before_end = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if {"--help", "-h"} & {*before_end}:
+        print(_help(main))
+        return
+    flags.FLAGS.set_gnu_getopt(True)
     try:
-        argv = flags.FLAGS(sys.argv)
+        positional = flags.FLAGS(argv)
     except flags.Error as error:
-        print(f"usage: {error}", file=sys.stderr)
-        sys.exit(USAGE)
-    app.run(guarded, argv=argv)
-    raise AssertionError("app.run does not return")
+        raise UsageError(f"{error}; see --help") from None
+    main(positional[1:])
+
+
+def exit_with(action: Callable[[], None]) -> NoReturn:
+    """Ends the process with the exit code of what ACTION raises. Whatever it is, it is 1 only if something was found to differ."""
+    try:
+        action()
+        sys.stdout.flush()
+        code = MATCH
+    except MismatchError as error:
+        code = _say("MISMATCH", error, MISMATCH)
+    except UsageError as error:
+        code = _say("usage", error, USAGE)
+    except (CheckError, OcilibError, OSError) as error:
+        code = _say("could not check", error, COULD_NOT_CHECK)
+    except Error as error:
+        code = _say("error", error, COULD_NOT_CHECK)
+    except KeyboardInterrupt:
+        code = _say("could not check", "interrupted", COULD_NOT_CHECK)
+    except BaseException:  # noqa: BLE001 (whatever it is, even an exit: it could not be checked)
+        traceback.print_exc()
+        code = _say("could not check", "unexpected error, see above; please report it", COULD_NOT_CHECK)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # Nobody reads on, or the disk is full. Python would flush again at its end, and exit with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = COULD_NOT_CHECK
+    sys.exit(code)
+
+
+def _say(kind: str, error: object, code: int) -> int:
+    """Prints one line; the exit code CODE."""
+    print(f"{kind}: {printable(str(error), _LONGEST)}", file=sys.stderr)
+    return code
+
+
+def _help(main: Callable[[list[str]], None]) -> str:
+    """The documentation of MAIN's module, its flags, and the exit codes."""
+    module = sys.modules[main.__module__]
+    lines = []
+    for owner, defined in flags.FLAGS.flags_by_module_dict().items():
+        for flag in defined if not owner.startswith("absl.") else ():
+            shown = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name} {flag.name.upper()}"
+            lines.append(f"  {shown}\n      {flag.help}")
+    described = "\n".join(sorted(lines))
+    return f"{(module.__doc__ or '').strip()}\n" + (f"\nFlags:\n{described}\n" if lines else "") + f"\n{EXIT_CODES}"

@@ -73,6 +73,7 @@ class Image:
         manifest: None where the format does not keep it (docker save before 25).
         config: always there.
         layers: lowest first.
+        notes: what a person must know about digests of this image, because of where it was read from; one sentence each.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Image:
     manifest: Document | None
     config: Document
     layers: tuple[Layer, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def image_hash(self) -> str | None:
