@@ -189,7 +189,7 @@ class Pusher:
             if tag != root.digest:
                 self._client.put_manifest(repository, tag, root.media_type, root.data)
             # What it really serves, whatever it says in its headers.
-            served, _ = self._client.get_manifest(repository, tag)
+            served = self._client.get_manifest(repository, tag)[0]
             if served != root.digest:
                 raise RegistryError(
                     f"{self._client.registry}: serves {served} as {repository}:{tag}, expected {root.digest}; it has changed the manifest"

@@ -1,8 +1,8 @@
-"""A client of the registry API (OCI distribution-spec 1.1), for pushes: standard library only, constant memory, safe to use from threads.
+"""A client of the registry API (OCI distribution-spec 1.1): standard library only, constant memory, safe to use from threads.
 
 Requests that fail for now (a broken connection, 408, 429, 5xx) are repeated with growing delays, or after the time that the registry asks
-for. An upload that breaks goes on where the registry says that it has got to. What a registry says about digests is compared with what they
-have to be: a registry that says another one has stored something else, which is an error.
+for. An upload that breaks goes on where the registry says that it has got to, a download where it broke. What a registry says about
+digests is compared with what they have to be: a registry that says another one has stored something else, which is an error.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ _COMMIT_SECONDS = 900
 _MAX_ANSWER = 16 << 20
 _CHUNK = 1 << 20
 _REDIRECTS = 5
+_MAKE_IT = "; a registry that makes no repositories by pushes wants it made first"
 # Where distributions keep their certificates (crypto/x509/root_linux.go of Go), for an interpreter that was built elsewhere.
 _CA_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -182,14 +183,21 @@ _SCHEME = re.compile(rf"({_TOKEN})(?=[ \t]+|,|$)")
 
 
 class Response:
-    """An answer: status, headers (names in lower case), body."""
+    """An answer: status, headers (names in lower case), body; or, if that was asked for, what the body is to be read from."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "open", "status")
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def __init__(
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        opened: tuple[http.client.HTTPConnection, http.client.HTTPResponse] | None = None,
+    ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
+        self.open = opened
 
 
 class File:
@@ -229,6 +237,7 @@ class Client:
         repository: Repository,
         *,
         insecure: bool = False,
+        reads_only: bool = False,
         keychain: Keychain | None = None,
         log: Callable[[str], None] | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -238,6 +247,7 @@ class Client:
         Args:
             repository: a repository of the registry.
             insecure: speaks http instead of https.
+            reads_only: asks for no more than the right to pull; anonymous users often have no other.
             keychain: where credentials come from.
             log: is told of every request, without secrets.
             sleep: waits for a time in seconds.
@@ -254,6 +264,7 @@ class Client:
                 "use https, or --insecure if you accept that"
             )
         self._insecure = insecure
+        self._reads_only = reads_only
         self._origin = (scheme, _HUB_API if self.registry == _HUB else self.registry)
         self._keychain = keychain or Keychain()
         self._log = log
@@ -285,24 +296,24 @@ class Client:
     def head_manifest(self, repository: str, reference: str) -> str | None:
         """The digest under which the registry has the manifest with the tag or digest REFERENCE; None if it has none."""
         what = f"asking for {repository}:{reference}"
-        response = self.request("HEAD", f"/v2/{repository}/manifests/{reference}", _pull(repository), {"Accept": _ACCEPT})
+        response = self.request("HEAD", f"/v2/{repository}/manifests/{reference}", self.pull_scopes(repository), {"Accept": _ACCEPT})
         if response.status == 404:
             return None
         self.expect(response, (200,), what)
         return response.headers.get("docker-content-digest") or self.get_manifest(repository, reference)[0]
 
-    def get_manifest(self, repository: str, reference: str) -> tuple[str, bytes]:
-        """Digest, of what really comes, and bytes of a manifest.
+    def get_manifest(self, repository: str, reference: str) -> tuple[str, bytes, str]:
+        """Digest, of what really comes, bytes and media type, as the registry says, of a manifest.
 
         Raises:
             RegistryError: it is not there, or the registry names another digest for it.
         """
         what = f"reading {repository}:{reference}"
-        response = self.request("GET", f"/v2/{repository}/manifests/{reference}", _pull(repository), {"Accept": _ACCEPT})
+        response = self.request("GET", f"/v2/{repository}/manifests/{reference}", self.pull_scopes(repository), {"Accept": _ACCEPT})
         self.expect(response, (200,), what)
         digest = digest_of(response.body)
         self.same_digest(response, digest, what)
-        return digest, response.body
+        return digest, response.body, response.headers.get("content-type", "").partition(";")[0].strip()
 
     def put_manifest(self, repository: str, reference: str, media_type: str, data: bytes) -> None:
         """Stores a manifest under the tag or digest REFERENCE.
@@ -315,6 +326,14 @@ class Client:
         self.expect(response, (201,), what)
         self.same_digest(response, digest_of(data), what)
 
+    def open_blob(self, repository: str, digest: str, size: int) -> Download:
+        """Starts to read a blob, of which SIZE bytes are expected; what comes is not compared with the digest.
+
+        Raises:
+            RegistryError: it is not there, or the registry refuses.
+        """
+        return Download(self, repository, digest, size)
+
     def has_blob(self, repository: str, digest: str, size: int) -> bool:
         """Whether the registry has a blob.
 
@@ -322,7 +341,7 @@ class Client:
             RegistryError: it has one of another size.
         """
         what = f"asking for the blob {digest} of {repository}"
-        response = self.request("HEAD", f"/v2/{repository}/blobs/{digest}", _pull(repository), {})
+        response = self.request("HEAD", f"/v2/{repository}/blobs/{digest}", self.pull_scopes(repository), {})
         if response.status == 404:
             return False
         self.expect(response, (200,), what)
@@ -382,8 +401,17 @@ class Client:
             self._log(f"{error}; again in {delay:.1f} s")
         self._sleep(min(delay, _LONGEST_DELAY))
 
-    def attempt(self, method: str, target: str, scopes: tuple[str, ...], headers: dict[str, str], body: bytes | File = b"") -> Response:
-        """Sends a request, with a login if one is wanted.
+    def attempt(
+        self,
+        method: str,
+        target: str,
+        scopes: tuple[str, ...],
+        headers: dict[str, str],
+        body: bytes | File = b"",
+        *,
+        opened: bool = False,
+    ) -> Response:
+        """Sends a request, with a login if one is wanted; with OPENED, the body of an answer that is no refusal is left to be read.
 
         Raises:
             _BrokenError: it may be repeated.
@@ -393,7 +421,8 @@ class Client:
         redirects = 0
         while True:
             authorization = self._authorization.get(scopes if self._bearer() else ()) if origin == self._origin else None
-            response = self._send(origin, method, path, headers | ({"Authorization": authorization} if authorization else {}), body)
+            login = {"Authorization": authorization} if authorization else {}
+            response = self._send(origin, method, path, headers | login, body, opened=opened)
             if response.status == 401 and origin == self._origin and logins < 2:
                 logins += 1
                 if self._log_in(response, scopes, authorization):
@@ -419,7 +448,9 @@ class Client:
             )
         return (parts.scheme, parts.netloc), (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def _send(self, origin: tuple[str, str], method: str, path: str, headers: dict[str, str], body: bytes | File) -> Response:
+    def _send(
+        self, origin: tuple[str, str], method: str, path: str, headers: dict[str, str], body: bytes | File, *, opened: bool = False
+    ) -> Response:
         """Sends a request over a connection that is open already, or a new one."""
         started = time.monotonic()
         with self._lock:
@@ -430,14 +461,14 @@ class Client:
             connection = self._connect(origin)
         try:
             try:
-                response = self._exchange(connection, origin, method, path, headers, body)
+                response = self._exchange(connection, origin, method, path, headers, body, opened)
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 if not reused or isinstance(body, File):
                     raise
                 # An idle connection may be closed at any time; that says nothing about the registry.
                 connection.close()
                 connection = self._connect(origin)
-                response = self._exchange(connection, origin, method, path, headers, body)
+                response = self._exchange(connection, origin, method, path, headers, body, opened)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise _BrokenError(f"{method} {_shown(path)}: {_reason(error)}") from error
@@ -446,7 +477,7 @@ class Client:
             raise
         if self._log:
             self._log(f"{method} {origin[1]}{_shown(path)}: {response.status} ({time.monotonic() - started:.2f} s)")
-        if connection.sock is None:
+        if connection.sock is None or response.open:
             return response
         with self._lock:
             self._idle.setdefault(origin, []).append(connection)
@@ -460,6 +491,7 @@ class Client:
         path: str,
         headers: dict[str, str],
         body: bytes | File,
+        opened: bool,
     ) -> Response:
         # An http proxy wants the whole address.
         direct = origin[0] == "https" or (connection.host, connection.port) == _address(origin)
@@ -479,7 +511,8 @@ class Client:
         else:
             connection.endheaders(body or None)
         response = connection.getresponse()
-        content = response.read(_MAX_ANSWER + 1)
+        stays_open = opened and response.status in (200, 206)
+        content = b"" if stays_open else response.read(_MAX_ANSWER + 1)
         if len(content) > _MAX_ANSWER:
             raise RegistryError(f"{self.registry} answers {method} {_shown(path)} with more than {_MAX_ANSWER} bytes")
         if not complete:
@@ -491,7 +524,7 @@ class Client:
         for name, value in response.getheaders():
             # One header in several lines is one list.
             answer[name.lower()] = f"{answer[name.lower()]}, {value}" if name.lower() in answer else value
-        return Response(response.status, answer, content)
+        return Response(response.status, answer, content, (connection, response) if stays_open else None)
 
     def _send_file(self, connection: http.client.HTTPConnection, body: File) -> bool:
         """Sends BODY; whether all of it went, or the registry has answered before."""
@@ -645,17 +678,23 @@ class Client:
         looked = ", ".join(self._keychain.tried)
         return f"there are no credentials for {self.registry}; looked in {looked}; log in with docker login or podman login"
 
+    def pull_scopes(self, repository: str) -> tuple[str, ...]:
+        """What a token is to allow for reading from REPOSITORY."""
+        # A push asks before it writes, and one token is to do for both.
+        return (f"repository:{repository}:pull",) if self._reads_only else _push(repository)
+
     # What goes wrong.
 
     def expect(self, response: Response, statuses: tuple[int, ...], what: str) -> None:
         """Raises what is to be said about an answer that is not one of STATUSES."""
         if response.status in statuses:
             return
+        by = self._credential.source if self._credential else self._login_hint()
         explained = {
             400: "it takes the request for wrong",
             401: self._login_hint(),
-            403: f"it forbids that; may this login push there? {self._login_hint() if not self._credential else self._credential.source}",
-            404: "it has nothing by that name; a registry that makes no repositories by pushes wants it made first",
+            403: f"it forbids that; may this login {'pull from' if self._reads_only else 'push'} there? {by}",
+            404: "it has nothing by that name" + ("" if self._reads_only else _MAKE_IT),
             405: "it does not take pushes; is it read-only, or a cache of another registry?",
             413: "too large; it, or a proxy before it, has a limit",
             415: "it does not take this kind of manifest",
@@ -685,6 +724,79 @@ class Client:
             raise RegistryError(
                 f"{self.registry}: {what}: it says that the digest is {said[:100]}, expected {digest}; do not use what it has there"
             )
+
+
+class Download:
+    """One blob on its way to us."""
+
+    def __init__(self, client: Client, repository: str, digest: str, size: int) -> None:
+        self._client = client
+        self._path = f"/v2/{repository}/blobs/{digest}"
+        self._scopes = client.pull_scopes(repository)
+        self._size = size
+        self._what = f"reading the blob {digest} of {repository}"
+        self._offset = 0
+        self._failures = 0
+        self._open: tuple[http.client.HTTPConnection, http.client.HTTPResponse] | None = None
+        self._again()
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fills BUFFER from its start as far as something has come; 0 at the end.
+
+        Raises:
+            RegistryError: the connection breaks again and again, or the registry refuses.
+        """
+        while True:
+            try:
+                count = self._open[1].readinto(buffer) if self._open else 0
+                if count or self._offset >= self._size:
+                    self._offset += count
+                    # A long download may break many times, as long as it gets on.
+                    self._failures = 0
+                    return count
+                raise _BrokenError(f"{self._what}: it ends after {self._offset} of {self._size} bytes")
+            except (OSError, http.client.HTTPException, _BrokenError) as error:
+                self._broke(error)
+            self._again()
+
+    def close(self) -> None:
+        """Hangs up."""
+        if self._open:
+            connection, response = self._open
+            response.close()
+            connection.close()
+            self._open = None
+
+    def _again(self) -> None:
+        """Asks for what is missing."""
+        while not self._open:
+            wanted = {"Range": f"bytes={self._offset}-"} if self._offset else {}
+            try:
+                response = self._client.attempt("GET", self._path, self._scopes, wanted, opened=True)
+                self._client.expect(response, (200, 206), self._what)
+                self._open = response.open
+                if not self._offset:
+                    return
+                begins = response.headers.get("content-range", "").startswith(f"bytes {self._offset}-")
+                if response.status == 206 and not begins:
+                    raise RegistryError(f"{self._client.registry}: {self._what}: it has sent another part than was asked for")
+                if response.status == 200:
+                    self._skip(self._offset)
+            except (OSError, http.client.HTTPException, _BrokenError) as error:
+                self._broke(error)
+
+    def _skip(self, left: int) -> None:
+        """Reads what has come before, of a registry that knows no ranges."""
+        while left and self._open:
+            data = self._open[1].read(min(left, _CHUNK))
+            if not data:
+                raise _BrokenError(f"{self._what}: it ends before it gets to where it broke before")
+            left -= len(data)
+
+    def _broke(self, error: Exception) -> None:
+        self.close()
+        self._failures += 1
+        self._client.wait(self._failures, error if isinstance(error, _BrokenError) else _BrokenError(f"{self._what}: {_reason(error)}"))
 
 
 class _Upload:
@@ -830,11 +942,6 @@ class _Upload:
     def _count(self, moved: int) -> None:
         self._shown += moved
         self._moved(moved)
-
-
-def _pull(repository: str) -> tuple[str, ...]:
-    # A push asks before it writes, and one token is to do for both.
-    return _push(repository)
 
 
 def _push(repository: str) -> tuple[str, ...]:

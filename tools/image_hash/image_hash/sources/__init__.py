@@ -37,7 +37,7 @@ def open_image(reference: str, platform: str | None = None, *, insecure: bool = 
         yield image
 
 
-def _open(reference: str, platform: str | None, insecure: bool, resources: contextlib.ExitStack) -> Image:  # noqa: ARG001 (until registries are read)
+def _open(reference: str, platform: str | None, insecure: bool, resources: contextlib.ExitStack) -> Image:
     # Each kind is imported only when it is used: starting has to be quick.
     if os.path.isdir(reference):
         from image_hash.sources import layout
@@ -49,6 +49,11 @@ def _open(reference: str, platform: str | None, insecure: bool, resources: conte
         return archive.open_archive(reference, platform, resources)
     if os.path.exists(reference):
         raise CheckError(f"{reference}: expected a folder or a file, found something else")
+    from image_hash.sources import registry
+
+    parsed = registry.parse_reference(reference)
+    if parsed:
+        return registry.open_reference(reference, parsed, platform, resources, insecure=insecure)
     raise CheckError(
         f"{reference}: no such file or folder; an image is the folder of an OCI layout, an archive, or a reference of a registry "
         "like registry.example/path/name:tag or ...@sha256:<64 hexadecimal digits>"

@@ -23,7 +23,7 @@ _MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 _CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 # Docker's registry API, manifest-v2-1.md.
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 # The fields that readers act upon.
 _DESCRIPTOR_KEYS = ("mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform")
@@ -85,7 +85,7 @@ def document(data: bytes, media_type: str, what: str) -> Document:
     media_type = media_type or stated
     if not media_type:
         media_type = OCI_INDEX if "manifests" in content else OCI_MANIFEST
-    if media_type in (*_INDEXES, *_MANIFESTS):
+    if is_manifest(media_type):
         if version != 2:
             raise CheckError(f"{what}: expected schemaVersion 2, found {printable(repr(version))}")
         if "manifests" in content and ("layers" in content or "config" in content):
@@ -100,6 +100,11 @@ def read(blobs: Blobs, descriptor: Descriptor) -> Document:
         raise CheckError(f"{what}: {descriptor.size} bytes of JSON are announced, more than {limits.MAX_DOCUMENT} are refused")
     with blobs.open(descriptor) as stream:
         return document(stream.read(), descriptor.media_type, what)
+
+
+def is_manifest(media_type: str) -> bool:
+    """Whether it is the media type of a manifest or an index: what a registry keeps apart from blobs."""
+    return media_type in (*_INDEXES, *_MANIFESTS)
 
 
 def is_index(found: Document) -> bool:
@@ -199,7 +204,7 @@ def parse_descriptor(value: object, place: str) -> Descriptor:
     media_type, digest, size = value.get("mediaType"), value.get("digest"), value.get("size")
     if not isinstance(media_type, str) or not media_type:
         raise CheckError(f"{place}: expected a media type, found {_shown(media_type)}")
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
         raise CheckError(f"{place}: expected a digest sha256:<64 hexadecimal digits>, found {_shown(digest)}")
     if type(size) is not int or size < 0:
         raise CheckError(f"{place}: expected a size in bytes, found {_shown(size)}")
@@ -224,7 +229,7 @@ def parse_config(config: Document, what: str) -> tuple[list[str], list[str]]:
     _check_keys(rootfs, ("type", "diff_ids"), f"{what}: rootfs")
     diff_ids: list[str] = []
     for value in _list(rootfs.get("diff_ids"), f"{what}: rootfs.diff_ids"):
-        if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        if not isinstance(value, str) or not DIGEST.fullmatch(value):
             raise CheckError(f"{what}: rootfs.diff_ids: expected sha256:<64 hexadecimal digits>, found {_shown(value)}")
         diff_ids.append(value)
     if len(diff_ids) > limits.MAX_LAYERS:
