@@ -11,18 +11,18 @@ if [[ ${1:-} == --check || ${1:-} == --update ]]; then
     mode=("$1")
     shift
 fi
-services=(task_assignment task_management collector task_scheduler aggregator model_updater task_builder)
-target() { printf '//shuffler/services/%s:%s_image' "${1//_/}" "$1"; }
 quiet=(--show_result=0 --noshow_progress '--ui_event_filters=-info,-stdout')
 if [[ -t 2 ]]; then quiet=(--show_result=0); fi
 
 # Inputs and analysis first, all at once: what is fetched is fetched in parallel, and is no image's build time.
 bazel build "${quiet[@]}" "$@" --nobuild -- //shuffler/services:images //tools/release:expected_hashes
+images=$(bazel query --noshow_progress --ui_event_filters=-info 'labels(srcs, //shuffler/services:images)')
 seconds=()
-for s in "${services[@]}"; do
+for image in $images; do
     start=${EPOCHREALTIME/./}
-    bazel build "${quiet[@]}" "$@" -- "$(target "$s")"
+    bazel build "${quiet[@]}" "$@" -- "$image"
     took=$(((${EPOCHREALTIME/./} - start) / 100000))
-    seconds+=("--seconds=$s=$((took / 10)).$((took % 10))")
+    service=${image#*:} service=${service%_image}
+    seconds+=("--seconds=$service=$((took / 10)).$((took % 10))")
 done
 exec bazel run "${quiet[@]}" "$@" //tools/release:expected_hashes -- "${mode[@]}" "${seconds[@]}"

@@ -4,7 +4,7 @@
     bazel run //toolchains/go:lock -- report
 
 update resolves go.mod again, with a program added or moved for each --tool, and prints which modules changed. report prints the newer
-versions of the modules that the programs are in, and changes nothing. Modules come from where Go's configuration says; no lock holds a host.
+versions of the modules that the programs are in, and changes nothing. Where modules come from is Go's configuration; no lock holds a host.
 Exit codes: see tools/image_hash/image_hash/errors.py.
 
 Three files are Go's: go.mod, whose `tool` lines name the programs; go.sum; modules.txt, which `go mod vendor` writes: the modules with

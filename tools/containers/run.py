@@ -32,7 +32,7 @@ from ocilib.layout import Image
 
 from tools.containers.container import Container
 from tools.containers.layers import LayerStore
-from tools.proof.bazel import IMAGES, Workspace
+from tools.proof import bazel
 
 _ENGINE = flags.DEFINE_enum(
     "engine", None, ["docker", "crun"], "What starts the image; without it docker if its daemon answers, else crun."
@@ -324,19 +324,19 @@ def _build(service: str) -> str:
     folder = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
     if not folder:
         raise errors.Error("expected the checkout in BUILD_WORKSPACE_DIRECTORY, found none; start it with scripts/run_image.sh")
-    label = IMAGES[service]
+    label = bazel.images()[service]
     options = ["--show_result=0", "--ui_event_filters=-info,-stdout"] + ([] if sys.stderr.isatty() else ["--noshow_progress"])
     code = subprocess.run(["bazel", "build", *options, "--", label], cwd=folder, check=False).returncode
     if code:
         raise errors.Error(f"bazel build {label} failed with exit code {code}; see above")
     package, name = label.removeprefix("//").split(":")
-    return os.path.join(Workspace(pathlib.Path(folder)).run("info", "bazel-bin").strip(), package, name)
+    return os.path.join(bazel.Workspace(pathlib.Path(folder)).run("info", "bazel-bin").strip(), package, name)
 
 
 def main(argv: list[str]) -> None:
     """Runs the command."""
-    if len(argv) != 1 or argv[0] not in IMAGES:
-        raise errors.UsageError(f"expected one of the services {', '.join(sorted(IMAGES))}; found {' '.join(argv) or 'none'}")
+    if len(argv) != 1 or argv[0] not in bazel.images():
+        raise errors.UsageError(f"expected one of the services {', '.join(sorted(bazel.images()))}; found {' '.join(argv) or 'none'}")
     service = argv[0]
     engine = _ENGINE.value or ("docker" if docker_answers() else "crun")
     env = {name: os.environ[name] for name in _PASSED if name in os.environ} | {"SPRING_PROFILES_ACTIVE": _PROFILE.value}

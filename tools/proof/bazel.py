@@ -1,6 +1,7 @@
 """Runs Bazel for a proof: in a checkout of its own, with an output base of its own."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import subprocess
@@ -10,16 +11,14 @@ from typing import Any
 
 from image_hash import errors
 
-IMAGES = {
-    "aggregator": "//shuffler/services/aggregator:aggregator_image",
-    "collector": "//shuffler/services/collector:collector_image",
-    "model_updater": "//shuffler/services/modelupdater:model_updater_image",
-    "task_assignment": "//shuffler/services/taskassignment:task_assignment_image",
-    "task_builder": "//shuffler/services/taskbuilder:task_builder_image",
-    "task_management": "//shuffler/services/taskmanagement:task_management_image",
-    "task_scheduler": "//shuffler/services/taskscheduler:task_scheduler_image",
-}
-"""The seven images: service name -> label."""
+from tools.inputs import workspace
+
+
+@functools.cache
+def images() -> dict[str, str]:
+    """The seven images: service name -> label."""
+    found: dict[str, str] = json.loads(workspace.runfile("shuffler/services/images.json").read_text("utf-8"))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Workspace:
     startup: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
-    images: Mapping[str, str] = dataclasses.field(default_factory=lambda: IMAGES)
+    images: Mapping[str, str] = dataclasses.field(default_factory=images)
 
     def run(self, *arguments: str) -> str:
         """Runs a Bazel command and returns its standard output.

@@ -48,14 +48,14 @@ def main(argv: list[str]) -> None:
         raise errors.UsageError(f"hermeticity takes no arguments, found {argv[0]!r}")
     workspace = bazel.Workspace(pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"]))
     actions = workspace.actions().actions
-    if len(actions) < len(bazel.IMAGES):
-        raise errors.CheckError(f"expected the actions of {len(bazel.IMAGES)} images, found only {len(actions)} actions")
+    if len(actions) < len(bazel.images()):
+        raise errors.CheckError(f"expected the actions of {len(bazel.images())} images, found only {len(actions)} actions")
     found = findings(actions)
     for line in found:
         print(line)
     if found:
         raise errors.MismatchError(f"{len(found)} uses of the machine's tools in the actions of the images")
-    print(f"{len(actions)} actions of {len(bazel.IMAGES)} images use declared inputs only")
+    print(f"{len(actions)} actions of {len(bazel.images())} images use declared inputs only")
 
 
 if __name__ == "__main__":

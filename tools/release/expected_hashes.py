@@ -19,7 +19,7 @@ from image_hash import errors
 from ocilib import compression, layout
 from runfiles import runfiles
 
-from tools.proof.bazel import IMAGES
+from tools.proof import bazel
 from tools.release.drift import drift
 
 _CHECK = flags.DEFINE_bool("check", False, "Compare with releases/current.json; exit code 1 if they differ.")
@@ -128,7 +128,7 @@ def read_image(path: pathlib.Path) -> Image:
 
 
 def _layout(service: str) -> pathlib.Path:
-    package, name = IMAGES[service].removeprefix("//").split(":")
+    package, name = bazel.images()[service].removeprefix("//").split(":")
     return _runfile(f"{package}/{name}")
 
 
@@ -141,10 +141,10 @@ def main(argv: list[str]) -> None:
     seconds = {}
     for item in _SECONDS.value:
         name, separator, value = item.partition("=")
-        if not separator or name not in IMAGES:
+        if not separator or name not in bazel.images():
             raise errors.UsageError(f"--seconds takes NAME=SECONDS with the name of an image, found {item!r}")
         seconds[name] = value
-    images = {service: read_image(_layout(service)) for service in IMAGES}
+    images = {service: read_image(_layout(service)) for service in bazel.images()}
     settings = json.loads(_runfile("shuffler/services/build_settings.json").read_text("utf-8"))
     print(table(images, seconds))
     drifted = drift()
