@@ -147,6 +147,18 @@ def is_loopback(host: str) -> bool:
     return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() for part in parts)
 
 
+def tls_context() -> ssl.SSLContext:
+    """TLS that verifies certificates with those of the machine, or of SSL_CERT_FILE, wherever the interpreter was built."""
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if not paths.cafile and not paths.capath:
+        for file in _CA_FILES:
+            if os.path.exists(file):
+                context.load_verify_locations(file)
+                break
+    return context
+
+
 def parse_challenges(header: str) -> list[tuple[str, dict[str, str]]]:
     """The challenges of a WWW-Authenticate header (RFC 9110, 11.6.1): scheme in lower case, and parameters with names in lower case.
 
@@ -580,13 +592,7 @@ class Client:
     def _context(self) -> ssl.SSLContext:
         with self._lock:
             if self._tls is None:
-                self._tls = ssl.create_default_context()
-                paths = ssl.get_default_verify_paths()
-                if not paths.cafile and not paths.capath:
-                    for file in _CA_FILES:
-                        if os.path.exists(file):
-                            self._tls.load_verify_locations(file)
-                            break
+                self._tls = tls_context()
             return self._tls
 
     # Logging in.

@@ -4,8 +4,7 @@
 
 DIGEST is any that is recorded in the files of releases/: image hash (`image_digest` of a token), config digest (`image_id`), layer, diff
 id, lock, document. It may stand behind a repository: registry.example/collector_image@sha256:... Prints a line for each place.
-
-Exit codes: 0 found; 1 no release has it; 2 could not check; 64 usage.
+A digest that is in none of them is a mismatch.
 """
 
 import re
