@@ -31,11 +31,29 @@ _MAX_EXTENSION = 1 << 20
 
 
 class Member:
-    """One entry: path as stored, kind, size and position of its data, mode, owner, time, link target."""
+    """One entry: path as stored, kind, size and position of its data, mode, owner, time, link target.
 
-    __slots__ = ("gid", "kind", "link", "mode", "mtime", "offset", "path", "size", "uid")
+    And what else its headers state: names of the owner, major and minor number of a device, its own pax records.
+    """
 
-    def __init__(self, path: str, kind: str, size: int, offset: int, mode: int, uid: int, gid: int, mtime: int, link: str) -> None:
+    __slots__ = ("device", "gid", "gname", "kind", "link", "mode", "mtime", "offset", "path", "pax", "size", "uid", "uname")
+
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        size: int,
+        offset: int,
+        mode: int,
+        uid: int,
+        gid: int,
+        mtime: int,
+        link: str,
+        uname: str,
+        gname: str,
+        device: tuple[int, int],
+        pax: dict[str, str],
+    ) -> None:
         self.path = path
         self.kind = kind
         self.size = size
@@ -45,6 +63,10 @@ class Member:
         self.gid = gid
         self.mtime = mtime
         self.link = link
+        self.uname = uname
+        self.gname = gname
+        self.device = device
+        self.pax = pax
 
 
 def check_tar(stream: BinaryIO | Pipe, name: str) -> None:
@@ -131,6 +153,10 @@ def members(stream: BinaryIO | Pipe, name: str) -> Iterator[Member]:
             # A time may have a fraction; whole seconds will do.
             _decimal(pax["mtime"].partition(".")[0], where) if "mtime" in pax else reader.number(header, 136, 12, start),
             link,
+            pax.get("uname", _text(header[265:297].partition(b"\0")[0])),
+            pax.get("gname", _text(header[297:329].partition(b"\0")[0])),
+            (reader.number(header, 329, 8, start), reader.number(header, 337, 8, start)) if word.endswith(" device") else (0, 0),
+            pax,
         )
         reader.skip(data + -data % BLOCK, f"the data of {path!r}")
         long_name = long_link = None

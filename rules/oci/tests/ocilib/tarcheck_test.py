@@ -64,6 +64,16 @@ class TarCheckTest(unittest.TestCase):
             found = (member.path.rstrip("/"), member.kind, member.mode, member.uid, member.gid, member.mtime)
             self.assertEqual(found, ("é" * 80, "directory", 0o750, 70000, 3_000_000, 1234))
 
+    def test_members_have_names_of_owners_numbers_of_devices_and_pax_records(self) -> None:
+        device = tarfile.TarInfo("null")
+        device.type, device.devmajor, device.devminor, device.uname = tarfile.CHRTYPE, 1, 3, "root"
+        plain = tarfile.TarInfo("a")
+        plain.gname, plain.pax_headers = "g" * 40, {"comment": "x"}
+        first, second = members(io.BytesIO(_tar(device, plain, form=tarfile.PAX_FORMAT)), "x.tar")
+        self.assertEqual((first.device, first.uname, first.gname, first.pax), ((1, 3), "root", "", {}))
+        self.assertEqual((second.device, second.uname, second.gname), ((0, 0), "", "g" * 40))
+        self.assertEqual(second.pax, {"comment": "x", "gname": "g" * 40})
+
     def test_the_data_is_where_a_member_says(self) -> None:
         data = _tar(("a", b"first"), ("b" * 120, b"second"))
         found = [data[member.offset : member.offset + member.size] for member in members(io.BytesIO(data), "x.tar")]
