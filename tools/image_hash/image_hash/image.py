@@ -89,3 +89,14 @@ class Image:
         """What Confidential Space calls image_digest: digest of the index if there is one, else of the manifest; None if it is not kept."""
         outermost = self.index or self.manifest
         return outermost.digest if outermost else None
+
+    @property
+    def platform(self) -> str:
+        """OS/ARCHITECTURE[/VARIANT], as the config says."""
+        return platform_name(self.config.content)
+
+
+def platform_name(value: Mapping[str, Any]) -> str:
+    """OS/ARCHITECTURE[/VARIANT] of a config, or of a descriptor's platform."""
+    parts = [value.get("os") or "unknown", value.get("architecture") or "unknown", value.get("variant") or ""]
+    return "/".join(str(part) for part in parts if part)

@@ -4,6 +4,7 @@ Usage: image_hash COMMAND [FLAG...] [ARGUMENT...], and image_hash COMMAND --help
 """
 
 import importlib
+import os
 import sys
 from typing import NoReturn
 
@@ -21,6 +22,8 @@ COMMANDS = {
 
 def _dispatch(arguments: list[str]) -> None:
     """Runs the command that the first argument names; others are not even imported."""
+    # Paths are relative to where the user is, also under `bazel run`.
+    os.chdir(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         names = "\n".join(f"  {name:<8} {summary}" for name, summary in COMMANDS.items())
         print(f"{__doc__}\nCommands:\n{names}\n\n{errors.EXIT_CODES}")

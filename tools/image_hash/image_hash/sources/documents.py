@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol
 
 from image_hash import limits, strict_json
 from image_hash.errors import CheckError
-from image_hash.image import Descriptor, Document, Image, Layer
+from image_hash.image import Descriptor, Document, Image, Layer, platform_name
 from image_hash.sources import streams
 from image_hash.text import printable
 from ocilib.digest import digest_of
@@ -246,7 +246,7 @@ def parse_config(config: Document, what: str) -> tuple[list[str], list[str]]:
 
 def check_platform(config: Document, platform: str | None, what: str) -> None:
     """Raises if the image of CONFIG is not for PLATFORM."""
-    found = _name(config.content)
+    found = platform_name(config.content)
     if platform is not None and not _matches(platform, found):
         raise CheckError(f"{what}: no image for the platform {platform}; it is for {printable(found)}")
 
@@ -324,7 +324,7 @@ def _stated_platform(value: object, what: str) -> str | None:
         return None
     if not isinstance(value, dict) or not all(isinstance(value.get(key, ""), str) for key in ("os", "architecture", "variant")):
         raise CheckError(f"{what}: expected an object with os and architecture, found {_shown(value)}")
-    return _name(value)
+    return platform_name(value)
 
 
 def _platform_of(blobs: Blobs, descriptor: Descriptor) -> str:
@@ -333,12 +333,7 @@ def _platform_of(blobs: Blobs, descriptor: Descriptor) -> str:
     if is_index(manifest):
         return "an index of its own"
     config = read(blobs, parse_descriptor(manifest.content.get("config"), f"{blobs.where(descriptor)}: config"))
-    return _name(config.content)
-
-
-def _name(value: Mapping[str, Any]) -> str:
-    parts = [value.get("os") or "unknown", value.get("architecture") or "unknown", value.get("variant") or ""]
-    return "/".join(str(part) for part in parts if part)
+    return platform_name(config.content)
 
 
 def _matches(wanted: str, found: str) -> bool:
