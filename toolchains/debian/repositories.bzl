@@ -1,9 +1,9 @@
-"""Debian packages of the images, and the programs that unpack them."""
+"""Debian packages of the images, the programs that unpack them, and those that tests speak with."""
 
 load(":packages.bzl", "debian_packages", "debian_tree")
 
 def debian_repositories():
-    """Declares debian12, the .deb files for the images, and debian12_tools, their decompressors."""
+    """Declares debian12, the .deb files for the images, debian12_tools, their decompressors, and debian12_registry_tools."""
     debian_packages(
         name = "debian12",
         locks = [Label("//toolchains/debian:images.lock.json")],
@@ -12,4 +12,9 @@ def debian_repositories():
         name = "debian12_tools",
         build_file = Label("//toolchains/debian:tools.BUILD.bazel"),
         locks = [Label("//toolchains/debian:build_tools.lock.json")],
+    )
+    debian_tree(
+        name = "debian12_registry_tools",
+        build_file = Label("//toolchains/debian:registry_tools.BUILD.bazel"),
+        locks = [Label("//toolchains/debian:registry_tools.lock.json")],
     )

@@ -432,7 +432,7 @@ class Client:
         logins = 0
         redirects = 0
         while True:
-            authorization = self._authorization.get(scopes if self._bearer() else ()) if origin == self._origin else None
+            authorization = self._known_authorization(scopes) if origin == self._origin else None
             login = {"Authorization": authorization} if authorization else {}
             response = self._send(origin, method, path, headers | login, body, opened=opened)
             if response.status == 401 and origin == self._origin and logins < 2:
@@ -600,13 +600,23 @@ class Client:
     def _bearer(self) -> bool:
         return self._challenge is not None and self._challenge[0] == "bearer"
 
+    def _known_authorization(self, scopes: tuple[str, ...]) -> str | None:
+        """What a request is sent with; None as long as the registry has not asked for a login."""
+        if not self._bearer():
+            return self._authorization.get(())
+        if scopes not in self._authorization:
+            # It wants a token for every scope: a request without one would only be refused.
+            with self._login:
+                if scopes not in self._authorization:
+                    self._authorize(scopes, None)
+        return self._authorization.get(scopes)
+
     def _log_in(self, response: Response, scopes: tuple[str, ...], used: str | None) -> bool:
         """Gets what the challenge of RESPONSE asks for; False if that has been tried already, or there are no credentials."""
         with self._login:
             challenges = dict(parse_challenges(response.headers.get("www-authenticate", "")))
             kind = "bearer" if "bearer" in challenges else "basic"
-            key = scopes if kind == "bearer" else ()
-            current = self._authorization.get(key)
+            current = self._authorization.get(scopes if kind == "bearer" else ())
             if current is not None and current != used:
                 # Another thread was faster.
                 return True
@@ -614,20 +624,26 @@ class Client:
                 known = ", ".join(challenges) or "no way"
                 raise RegistryError(f"{self.registry} wants a login and offers {known} to do it; Basic and Bearer are supported")
             self._challenge = (kind, challenges[kind])
-            credential = self._find_credential(scopes)
-            if kind == "basic":
-                if used is not None or credential is None or not credential.password:
-                    return False
-                self._authorization[()] = _basic(credential)
-                return True
-            if credential and credential.registry_token:
-                if used is not None:
-                    return False
-                token = credential.registry_token
-            else:
-                token = self._token(challenges[kind], scopes, credential)
-            self._authorization[scopes] = f"Bearer {token}"
+            return self._authorize(scopes, used)
+
+    def _authorize(self, scopes: tuple[str, ...], used: str | None) -> bool:
+        """Does what the challenge asks for, as _log_in."""
+        assert self._challenge
+        kind, parameters = self._challenge
+        credential = self._find_credential(scopes)
+        if kind == "basic":
+            if used is not None or credential is None or not credential.password:
+                return False
+            self._authorization[()] = _basic(credential)
             return True
+        if credential and credential.registry_token:
+            if used is not None:
+                return False
+            token = credential.registry_token
+        else:
+            token = self._token(parameters, scopes, credential)
+        self._authorization[scopes] = f"Bearer {token}"
+        return True
 
     def _find_credential(self, scopes: tuple[str, ...]) -> Credential | None:
         if not self._looked:
@@ -684,6 +700,18 @@ class Client:
         looked = ", ".join(self._keychain.tried)
         return f"there are no credentials for {self.registry}; looked in {looked}; log in with docker login or podman login"
 
+    def _refused_hint(self, response: Response) -> str:
+        """Why a request was refused although what could be done about it was done."""
+        if not self._challenge or not self._credential or self._credential.registry_token or not self._bearer():
+            return self._login_hint()
+        giver = urllib.parse.urlsplit(self._challenge[1].get("realm", "")).netloc
+        who = f"user {self._credential.username}" if self._credential.username else "the login"
+        who += f" from {self._credential.source}"
+        # RFC 6750, 3.1.
+        if dict(parse_challenges(response.headers.get("www-authenticate", ""))).get("bearer", {}).get("error") == "insufficient_scope":
+            return f"the token that {giver} gives does not allow that; may {who} do it?"
+        return f"it does not take the token that {giver} gives for {who}; are the clocks of both right, and do they trust each other?"
+
     def pull_scopes(self, repository: str) -> tuple[str, ...]:
         """What a token is to allow for reading from REPOSITORY."""
         # A push asks before it writes, and one token is to do for both.
@@ -698,7 +726,7 @@ class Client:
         by = self._credential.source if self._credential else self._login_hint()
         explained = {
             400: "it takes the request for wrong",
-            401: self._login_hint(),
+            401: self._refused_hint(response) if response.status == 401 else "",
             403: f"it forbids that; may this login {'pull from' if self._reads_only else 'push'} there? {by}",
             404: "it has nothing by that name" + ("" if self._reads_only else _MAKE_IT),
             405: "it does not take pushes; is it read-only, or a cache of another registry?",
