@@ -14,7 +14,7 @@ In MODULE.bazel:
 In WORKSPACE: `load("@rules_oci//oci:pull.bzl", "oci_pull")`, with the same attributes. Then `base = "@distroless_java17"`.
 
 Credentials are those of docker and podman, as for oci_push. A registry is asked for a token only when something is missing in the cache, so
-that an image that has been pulled once needs no network.
+that an image that has been pulled once needs no network. The environment variable OCI_MIRRORS names mirrors; see docs/defs.md.
 """
 
 load("//oci/private:pull.bzl", "oci_alias", _oci_pull = "oci_pull")

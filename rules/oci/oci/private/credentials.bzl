@@ -80,13 +80,27 @@ def _stores(rctx):
     files.append((rctx.getenv("XDG_CONFIG_HOME") or home + "/.config") + "/containers/auth.json")
     return [rctx.path(file) for file in files if file.startswith("/")]
 
-def _basic(username, password):
-    return {"type": "basic", "login": username, "password": password}
-
 def _host(key):
     return key.removeprefix("https://").removeprefix("http://").rstrip("/").removesuffix("/v1").removesuffix("/v2")
 
-def _ask(rctx, helper, server):
+def _keys(registry, repository):
+    """What an entry for a repository may be filed under: from the whole path to the host."""
+    if registry in _HUB:
+        return _HUB
+    parts = [registry] + repository.split("/")
+    return ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+
+def _login(source, username = "", password = "", identity_token = "", registry_token = ""):
+    """As Credential of ocilib/credentials.py."""
+    return struct(
+        identity_token = identity_token,
+        password = password,
+        registry_token = registry_token,
+        source = source,
+        username = username,
+    )
+
+def _ask(rctx, helper, server, file):
     program = rctx.which("docker-credential-" + helper)
     if not program:
         return None
@@ -98,44 +112,87 @@ def _ask(rctx, helper, server):
     answer = json.decode(result.stdout, default = None) if result.return_code == 0 else None
     if type(answer) != "dict" or not answer.get("Secret"):
         return None
-    return _basic(answer.get("Username", ""), answer["Secret"])
+    source = "docker-credential-%s (from %s)" % (helper, file)
+    if answer.get("Username") == "<token>":
+        # The protocol's own word for an OAuth2 refresh token.
+        return _login(source, identity_token = answer["Secret"])
+    return _login(source, answer.get("Username", ""), answer["Secret"])
 
-def _lookup(rctx, config, file, registry):
-    names = _HUB if registry in _HUB else [registry]
-    helpers = config.get("credHelpers", {})
-    for name in names:
-        if name in helpers:
-            return _ask(rctx, helpers[name], name)
-    for key, entry in config.get("auths", {}).items():
-        if _host(key) not in names:
-            continue
-        if entry.get("username") and entry.get("password"):
-            return _basic(entry["username"], entry["password"])
-        if entry.get("auth"):
-            username, colon, password = (decode_base64(entry["auth"]) or "").partition(":")
-            if not colon:
-                fail("%s: expected the base64 of user:password for %s; log in again" % (file, key))
-            return _basic(username, password)
+def _entry(entry, key, file):
+    """The login that an entry of `auths` has, or None."""
+    username, password = entry.get("username", ""), entry.get("password", "")
+    if entry.get("auth"):
+        username, colon, password = (decode_base64(entry["auth"]) or "").rstrip("\0").partition(":")
+        if not colon:
+            fail("%s: expected the base64 of user:password for %s; log in again" % (file, key))
+    identity_token, registry_token = entry.get("identitytoken", ""), entry.get("registrytoken", "")
+    if not (password or identity_token or registry_token):
+        return None
+    return _login("%s for %s" % (file, key), username, password, identity_token, registry_token)
+
+def _object(parent, name, file):
+    value = parent.get(name) or {}
+    if type(value) != "dict":
+        fail("%s: expected an object as %s" % (file, name))
+    return value
+
+def _lookup(rctx, config, file, registry, repository):
+    keys = _keys(registry, repository)
+    helpers = _object(config, "credHelpers", file)
+    for key in keys:
+        if key in helpers:
+            return _ask(rctx, helpers[key], key, file)
+    auths = _object(config, "auths", file)
+    entries = {_host(key): key for key in auths}
+    for key in keys:
+        if key in entries:
+            found = _entry(_object(auths, entries[key], file), entries[key], file)
+            if found:
+                return found
     if config.get("credsStore"):
-        return _ask(rctx, config["credsStore"], "https://index.docker.io/v1/" if registry in _HUB else registry)
+        return _ask(rctx, config["credsStore"], "https://index.docker.io/v1/" if registry in _HUB else registry, file)
     return None
 
-def _find(rctx, registry):
+def _find(rctx, registry, repository):
     files = [rctx.path(rctx.attr.config)] if rctx.attr.config else _stores(rctx)
     for file in files:
         if file.exists:
             config = json.decode(rctx.read(file), default = None)
             if type(config) != "dict":
                 fail("%s: expected a JSON object with credentials of registries" % file)
-            found = _lookup(rctx, config, file, registry)
+            found = _lookup(rctx, config, file, registry, repository)
             if found:
                 return found
     return None
 
-def _token(rctx, registry, credential, action):
-    """What goes to Bazel's downloader for a registry."""
+def _basic(login):
+    return {"type": "basic", "login": login.username, "password": login.password} if login and login.password else None
+
+def _bearer(token):
+    return {"type": "pattern", "pattern": "Bearer <password>", "password": token}
+
+def _exchange(rctx, realm, service, scope, login):
+    """Exchanges a refresh token (distribution, docs/content/spec/auth/oauth.md): a POST, which Bazel's downloader cannot send."""
+    curl = rctx.which("curl")
+    if not curl:
+        fail("%s has a refresh token, which curl exchanges at %s: expected curl on the PATH; install it, or log in with a password" % (login.source, realm))
+    fields = ["grant_type=refresh_token", "client_id=rules_oci", "service=" + service, "scope=" + scope]
+
+    # Where no list of processes shows it.
+    result = rctx.execute(
+        ["/bin/sh", "-c", 'printf %s "$REFRESH_TOKEN" | exec "$@"', "sh", curl, "--silent", "--fail", "--proto", "=https", "--max-time", "60"] +
+        [argument for field in fields for argument in ("--data-urlencode", field)] +
+        ["--data-urlencode", "refresh_token@-", realm],
+        environment = {"REFRESH_TOKEN": login.identity_token},
+    )
+    return result.stdout if result.return_code == 0 else None
+
+def _authorization(rctx, registry, repository, login):
+    """What goes to Bazel's downloader for a repository."""
+    if login and login.registry_token:
+        return _bearer(login.registry_token)
     realm, service = None, None
-    scope = "repository:%s:%s" % (rctx.attr.repository, action)
+    scope = "repository:%s:pull" % repository
     if registry in rctx.attr.www_authenticate_challenges:
         challenge = parse_challenge(rctx.attr.www_authenticate_challenges[registry])
         if not challenge:
@@ -149,33 +206,43 @@ def _token(rctx, registry, credential, action):
             if registry == name or (name.startswith(".") and registry.endswith(name)):
                 realm, service = [text.format(registry) for text in known]
     if not realm:
-        return credential
-    url = "%s%sservice=%s&scope=%s" % (realm, "&" if "?" in realm else "?", service, scope)
-    result = rctx.download(url = url, output = "token.json", auth = {url: credential} if credential else {}, allow_fail = True)
-    answer = json.decode(rctx.read("token.json"), default = None) if result.success else None
-    rctx.delete("token.json")
-    token = answer and (answer.get("token") or answer.get("access_token"))
+        if login and not login.password:
+            fail("%s has a refresh token for %s, and where that is exchanged is not known: expected an entry in www_authenticate_challenges" % (
+                login.source,
+                registry,
+            ))
+        return _basic(login)
+    basic = _basic(login)
+    if login and login.identity_token:
+        text = _exchange(rctx, realm, service, scope, login)
+    else:
+        url = "%s%sservice=%s&scope=%s" % (realm, "&" if "?" in realm else "?", service, scope)
+        result = rctx.download(url = url, output = "token.json", auth = {url: basic} if basic else {}, allow_fail = True)
+        text = rctx.read("token.json") if result.success else None
+        rctx.delete("token.json")
+    answer = json.decode(text, default = None) if text else None
+    token = type(answer) == "dict" and (answer.get("token") or answer.get("access_token"))
     if not token:
         if rctx.getenv("OCI_GET_TOKEN_ALLOW_FAIL"):
-            return credential
-        fail("%s gives no token for %s; is there a login (docker login, podman login)?" % (realm, registry))
-    return {"type": "pattern", "pattern": "Bearer <password>", "password": token}
+            return basic
+        who = "takes no login from %s" % login.source if login else "gives no token without a login (docker login, podman login)"
+        fail("%s %s for %s" % (realm, who, registry))
+    return _bearer(token)
 
-def credentials(rctx, action):
+def credentials(rctx):
     """Credentials that are looked for when they are first needed.
 
     Args:
         rctx: the context of a repository rule with the attributes of an image reference.
-        action: what they are for: "pull".
 
     Returns:
-        function from a registry to what rctx.download takes as `auth` for an address, or None.
+        function from a registry and a repository to what rctx.download takes as `auth` for an address, or None.
     """
     known = {}
 
-    def login(registry):
-        if registry not in known:
-            known[registry] = _token(rctx, registry, _find(rctx, registry), action)
-        return known[registry]
+    def authorization(registry, repository):
+        if (registry, repository) not in known:
+            known[registry, repository] = _authorization(rctx, registry, repository, _find(rctx, registry, repository))
+        return known[registry, repository]
 
-    return login
+    return authorization

@@ -1,6 +1,7 @@
 """The repository rules behind oci_pull: every blob by its sha256 through Bazel's downloader, so from its repository cache if it is there."""
 
 load("//oci/private:credentials.bzl", "credentials")
+load("//oci/private:reference.bzl", "parse_mirrors")
 
 _INDEXES = [
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -63,12 +64,23 @@ def _blob_path(digest):
 def _image(rctx):
     return "%s/%s" % (rctx.attr.registry, rctx.attr.repository)
 
-def _fetch(rctx, login, kind, outputs):
+def _places(rctx):
+    """Where the image may be: structs with scheme, registry and repository, in the order in which they are asked."""
+    mirrors = [
+        struct(registry = mirror.registry, repository = mirror.prefix + rctx.attr.repository, scheme = mirror.scheme)
+        for mirror in parse_mirrors(rctx.getenv("OCI_MIRRORS", ""), rctx.attr.registry)
+    ]
+    return mirrors + [
+        struct(registry = registry, repository = rctx.attr.repository, scheme = rctx.attr.scheme)
+        for registry in rctx.attr.registry_mirrors + [rctx.attr.registry]
+    ]
+
+def _fetch(rctx, authorization, kind, outputs):
     """Downloads manifests or blobs, in parallel.
 
     Args:
         rctx: the repository context.
-        login: what credentials() gave.
+        authorization: what credentials() gave.
         kind: "manifests" or "blobs".
         outputs: dict from a digest or tag to the path that it is to have.
 
@@ -82,16 +94,18 @@ def _fetch(rctx, login, kind, outputs):
         if sha256 and rctx.download(url = [], output = outputs[identifier], sha256 = sha256, allow_fail = True).success:
             found[identifier] = sha256
     headers = _ACCEPT if kind == "manifests" else {}
-    for host in rctx.attr.registry_mirrors + [rctx.attr.registry]:
+
+    # Twice: Bazel repeats what is refused for now (429, 5xx), but not what breaks in the middle.
+    for place in _places(rctx) * 2:
         missing = [identifier for identifier in outputs if identifier not in found]
         if not missing:
             break
 
-        # One host after the other: where a mirror has all, the registry need not even be there.
-        auth = login(host)
+        # One after the other: where a mirror has all, the registry need not even be there.
+        auth = authorization(place.registry, place.repository)
         pending = {}
         for identifier in missing:
-            url = "%s://%s/v2/%s/%s/%s" % (rctx.attr.scheme, host, rctx.attr.repository, kind, identifier)
+            url = "%s://%s/v2/%s/%s/%s" % (place.scheme, place.registry, place.repository, kind, identifier)
             pending[identifier] = rctx.download(
                 url = url,
                 output = outputs[identifier],
@@ -114,12 +128,12 @@ def _missing(rctx, identifier):
     fail("%s: cannot get %s from %s, and it is not in Bazel's repository cache; is the name right, and is there a login (docker login, podman login)?" % (
         _image(rctx),
         identifier,
-        " or ".join(rctx.attr.registry_mirrors + [rctx.attr.registry]),
+        " or ".join([place.registry for place in _places(rctx)]),
     ))
 
-def _manifest(rctx, login, identifier, output):
+def _manifest(rctx, authorization, identifier, output):
     """Downloads a manifest: the parsed content, its digest, its size."""
-    sha256 = _fetch(rctx, login, "manifests", {identifier: output})[identifier]
+    sha256 = _fetch(rctx, authorization, "manifests", {identifier: output})[identifier]
     content = rctx.read(output)
     manifest = json.decode(content, default = None)
     if type(manifest) != "dict" or manifest.get("schemaVersion") != 2:
@@ -134,8 +148,8 @@ def _platform(object):
     return "/".join([object[key] for key in ["os", "architecture", "variant"] if object.get(key)])
 
 def _oci_pull_impl(rctx):
-    login = credentials(rctx, "pull")
-    found = _manifest(rctx, login, rctx.attr.identifier, "manifest.json")
+    authorization = credentials(rctx)
+    found = _manifest(rctx, authorization, rctx.attr.identifier, "manifest.json")
     if _media_type(found.manifest) in _INDEXES:
         if not rctx.attr.platform:
             fail("%s: has several platforms (%s), so that the attribute platforms is needed" % (
@@ -151,7 +165,7 @@ def _oci_pull_impl(rctx):
             ))
 
         # Another file: Bazel may still be copying the first one to its cache.
-        found = _manifest(rctx, login, entries[0]["digest"], "platform-manifest.json")
+        found = _manifest(rctx, authorization, entries[0]["digest"], "platform-manifest.json")
     if _media_type(found.manifest) not in _MANIFESTS:
         fail("%s: expected the manifest of an image, found the media type %r" % (_image(rctx), _media_type(found.manifest)))
 
@@ -159,7 +173,7 @@ def _oci_pull_impl(rctx):
     rctx.file(_blob_path(found.digest), found.content, executable = False, legacy_utf8 = False)
 
     parts = [found.manifest["config"]] + found.manifest["layers"]
-    _fetch(rctx, login, "blobs", {part["digest"]: _blob_path(part["digest"]) for part in parts})
+    _fetch(rctx, authorization, "blobs", {part["digest"]: _blob_path(part["digest"]) for part in parts})
     if rctx.attr.platform:
         platform = _platform(json.decode(rctx.read(_blob_path(found.manifest["config"]["digest"]))))
 
@@ -193,8 +207,8 @@ oci_pull = repository_rule(
 )
 
 def _oci_alias_impl(rctx):
-    login = credentials(rctx, "pull")
-    found = _manifest(rctx, login, rctx.attr.identifier, "manifest.json")
+    authorization = credentials(rctx)
+    found = _manifest(rctx, authorization, rctx.attr.identifier, "manifest.json")
     if ":" not in rctx.attr.identifier and rctx.attr.reproducible:
         # buildifier: disable=print
         print("%s:%s may become another image at any time; write digest = %r, or reproducible = False to keep it so" % (

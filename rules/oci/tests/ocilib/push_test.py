@@ -18,7 +18,7 @@ from typing import TypeVar
 from ocilib import push, registry
 from ocilib.credentials import Keychain
 from ocilib.errors import Error
-from tests.ocilib import fake_registry
+from tests.ocilib import fake_proxy, fake_registry
 from tests.ocilib.fake_registry import Handler
 
 Value = TypeVar("Value")
@@ -437,14 +437,39 @@ class PushTest(unittest.TestCase):
         with self.assertRaisesRegex(registry.RegistryError, "127.0.0.1:1: cannot connect: Connection refused .after 6 attempts"):
             client.head_manifest("a", "b")
 
-    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
-    def test_certificates_are_verified(self) -> None:
+    def _serve_tls(self, name: str) -> tuple[fake_registry.Registry, str]:
+        """A registry over TLS, and the file of its certificate for NAME."""
         certificate, key = (str(self.root / name) for name in ("certificate.pem", "key.pem"))
         command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", key, "-out", certificate]
-        subprocess.run([*command, "-subj", "/CN=here", "-addext", "subjectAltName=IP:127.0.0.1"], capture_output=True, check=True)
+        subprocess.run([*command, "-subj", "/CN=here", "-addext", f"subjectAltName={name}"], capture_output=True, check=True)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(certificate, key)
-        server = self._enter(fake_registry.serve(tls))
+        return self._enter(fake_registry.serve(tls)), certificate
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+    def test_a_proxy_is_used_with_its_login(self) -> None:
+        server, certificate = self._serve_tls("DNS:registry.example")
+        proxy = self._enter(fake_proxy.serve(server.address, "carol:through"))
+        artifact = self._image()
+
+        def client(login: str) -> registry.Client:
+            environ = {"SSL_CERT_FILE": certificate, "HTTPS_PROXY": f"http://{login}@127.0.0.1:{proxy.port}", "NO_PROXY": "other.example"}
+            self._enter(unittest.mock.patch.dict(os.environ, environ))
+            where = registry.parse_repository("registry.example/a")
+            made = registry.Client(where, keychain=Keychain(self.environ), sleep=self.sleeps.append)
+            self.addCleanup(made.close)
+            return made
+
+        push.Pusher(client("carol:through")).push(artifact, "team/app", ["v1"])
+        self.assertIn(("team/app", "v1"), server.manifests)
+        self.assertEqual(set(proxy.asked), {"CONNECT registry.example:443"})
+        with self.assertRaisesRegex(registry.RegistryError, "cannot connect through the proxy 127.0.0.1: .*407") as raised:
+            push.Pusher(client("carol:guessed")).push(artifact, "team/app", ["v2"])
+        self.assertNotIn("guessed", str(raised.exception))
+
+    @unittest.skipUnless(shutil.which("openssl"), "no openssl to make a certificate with")
+    def test_certificates_are_verified(self) -> None:
+        server, certificate = self._serve_tls("IP:127.0.0.1")
         artifact = self._image()
 
         def client() -> registry.Client:
