@@ -1,0 +1,41 @@
+package com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks;
+
+import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
+import java.time.Instant;
+import java.util.Optional;
+
+/**
+ * A task as it is stored.
+ *
+ * @param key its name
+ * @param status its state
+ * @param settings what it was created with
+ * @param createdTime when
+ */
+public record Task(TaskKey key, TaskStatus status, Settings settings, Instant createdTime) {
+  /**
+   * What a task is created with.
+   *
+   * @param totalIteration iterations until it is completed; 0 for a task that has none
+   * @param minAggregationSize contributions that an iteration needs
+   * @param maxAggregationSize assignments of an iteration that are active at a time, at most
+   * @param startNoEarlierThan before this time it is not opened
+   * @param doNotCreateIterationAfter after this time no iteration is begun
+   * @param maxParallel stored, and not used by any service
+   * @param correlationId of the creator's choice
+   * @param clientVersions of devices that may take part
+   * @param info its kind, and what the kind asks for
+   */
+  public record Settings(
+      long totalIteration,
+      long minAggregationSize,
+      long maxAggregationSize,
+      Optional<Instant> startNoEarlierThan,
+      Optional<Instant> doNotCreateIterationAfter,
+      Optional<Instant> startTime,
+      Optional<Instant> stopTime,
+      long maxParallel,
+      String correlationId,
+      ClientVersions clientVersions,
+      TaskInfo info) {}
+}
