@@ -181,7 +181,6 @@ def problems(media_type: Json, config: Mapping[str, Json]) -> list[str]:
     """
     found = [problem] if (problem := _media_type(media_type)) else []
     found += [f"the config has no {key}" for key in ("architecture", "os") if not config.get(key)]
-    found += other_case(config)
     if problem := _misfit(config, _CONFIG, "the config"):
         return [*found, problem]
     settings = config.get("config")
@@ -196,17 +195,6 @@ def problems(media_type: Json, config: Mapping[str, Json]) -> list[str]:
     found += _environment(settings.get("Env"))
     found += [problem for port in _object(settings.get("ExposedPorts")) if (problem := _port(port))]
     return found + _label_problems(_object(settings.get("Labels")))
-
-
-def other_case(config: Mapping[str, Json]) -> list[str]:
-    """Keys of CONFIG that the launcher reads, since Go's encoding/json takes any case, and other readers do not: one line each."""
-    return [
-        f"the config has the key {key!r}, which the launcher reads as {known!r} and others do not"
-        for keys, shape in ((config, _CONFIG), (_object(config.get("config")), _CONFIG["config"]))
-        for key in keys
-        for known in shape
-        if key != known and key.casefold() == known.casefold()
-    ]
 
 
 def _label_problems(labels: Mapping[str, Json]) -> list[str]:

@@ -153,7 +153,7 @@ def test_many_causes_and_targets_are_cut_short() -> None:
     differences = [Difference((str(n),), cause, "1", "", None, f"//x:{n}") for n, cause in enumerate(causes.ALL)]
     text = _Page(report.render([comparisons.mismatch(differences)])).text
     assert f" and {len(causes.ALL) - 4} other causes." in text
-    assert f"Made by //x:0, //x:1, //x:10 and {len(causes.ALL) - 3} more." in text
+    assert f"Made by //x:0, //x:1, //x:2 and {len(causes.ALL) - 3} more." in text
 
 
 def test_a_long_list_is_cut_and_says_so() -> None:

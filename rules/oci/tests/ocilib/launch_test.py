@@ -200,16 +200,6 @@ class LaunchTest(unittest.TestCase):
         self.assertIn("media type 'x'", launch.refusal("x", {"config": {"Cmd": ["/run"]}}))
         self.assertIn("log_redirect", launch.refusal(_OCI, {"config": {"Cmd": ["/run"], "Labels": {_P + "log_redirect": ""}}}))
 
-    def test_keys_that_only_go_reads_are_found(self) -> None:
-        for key, known in (("labels", "Labels"), ("ENV", "Env"), ("Expo\u017fedPorts", "ExposedPorts"), ("Labels2", "")):
-            with self.subTest(key=key):
-                found = _problems(**{key: None})
-                self.assertEqual(
-                    found, [f"the config has the key {key!r}, which the launcher reads as {known!r} and others do not"] * bool(known)
-                )
-        config: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/run"]}, "Config": {}}
-        self.assert_problem(launch.problems(_OCI, config), "reads as 'config'")
-
     def test_the_rest_of_the_config_is_there(self) -> None:
         self.assert_problem(_problems(WorkingDir="app"), "not absolute")
         self.assertEqual(len(launch.problems("x", {})), 4)

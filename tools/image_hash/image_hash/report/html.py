@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 
 from image_hash import causes, errors
-from image_hash.causes import Cause
 from image_hash.differences import Comparison, Difference, LayerSize
-from image_hash.report import treemap
+from image_hash.report import groups, treemap
+from image_hash.report.groups import Group
 from image_hash.report.style import STYLE
 from image_hash.text import printable
 
@@ -119,16 +119,13 @@ def _headline(comparisons: Sequence[Comparison], different: int) -> str:
     return "The images differ" if different else "The images are the same"
 
 
-def _by_cause(differences: Iterable[Difference]) -> list[tuple[Cause, list[Difference]]]:
-    """The differences of each cause, in the order in which the causes come up; what has no cause comes last."""
-    groups: dict[str, tuple[Cause, list[Difference]]] = {}
-    for difference in differences:
-        groups.setdefault(difference.cause.name, (difference.cause, []))[1].append(difference)
-    return sorted(groups.values(), key=lambda group: group[0] == causes.UNKNOWN)
+def _by_cause(differences: Iterable[Difference]) -> list[Group]:
+    """The groups; what has no cause comes last."""
+    return sorted(groups.by_cause(differences), key=lambda group: group.cause == causes.UNKNOWN)
 
 
-def _targets(differences: Iterable[Difference]) -> list[str]:
-    return sorted({difference.target for difference in differences if difference.target})
+def _targets(found: Iterable[Group]) -> list[str]:
+    return list(dict.fromkeys(target for group in found for target in group.targets))
 
 
 def _verdict(comparisons: Sequence[Comparison], title: str, different: int) -> str:
@@ -138,11 +135,11 @@ def _verdict(comparisons: Sequence[Comparison], title: str, different: int) -> s
         lines.append(f"<p>{_code(names[0].left)} {'≠' if different else '='} {_code(names[0].right)}</p>")
     if different:
         found = _by_cause(difference for comparison in comparisons for difference in comparison.differences)
-        listed = ", ".join(f"{_text(cause.name)} ({len(places):,})" for cause, places in found[:4])
+        listed = ", ".join(f"{_text(group.cause.name)} ({len(group.differences):,})" for group in found[:4])
         more = f" and {_count(len(found) - 4, 'other cause')}" if len(found) > 4 else ""
         lines.append(f"<p>{'Cause' if len(found) == 1 else 'Causes'}: {listed}{more}.</p>")
-        lines.append(_made_by(_targets(difference for _, places in found for difference in places)))
-        lines.append(f"<p>What to do first: {_text(found[0][0].advice)}</p>")
+        lines.append(_made_by(_targets(found)))
+        lines.append(f"<p>What to do first: {_text(found[0].cause.advice)}</p>")
     elif all(comparison.left_hash and comparison.right_hash for comparison in comparisons):
         lines.append("<p>Equal image hash, so equal manifest, config and layers: the same image, byte for byte.</p>")
     else:
@@ -152,15 +149,12 @@ def _verdict(comparisons: Sequence[Comparison], title: str, different: int) -> s
 
 
 def _overview(comparisons: Sequence[Comparison]) -> str:
-    rows = [
-        (
-            f'<a href="#image-{number}">{_text(comparison.left)}</a>',
-            _mark(comparison.same),
-            ", ".join(_text(cause.name) for cause, _ in _by_cause(comparison.differences)),
-            ", ".join(map(_code, _targets(comparison.differences)[:3])),
-        )
-        for number, comparison in enumerate(comparisons, 1)
-    ]
+    rows = []
+    for number, comparison in enumerate(comparisons, 1):
+        found = _by_cause(comparison.differences)
+        name = f'<a href="#image-{number}">{_text(comparison.left)}</a>'
+        listed = ", ".join(_text(group.cause.name) for group in found)
+        rows.append((name, _mark(comparison.same), listed, ", ".join(map(_code, _targets(found)[:3]))))
     return f'<h2>Images</h2>\n<div class="card">{_table(("Image", "Result", "Causes", "Bazel targets"), rows)}</div>\n'
 
 
@@ -186,14 +180,14 @@ def _section(number: int, comparison: Comparison) -> str:
     ]
     if comparison.differences:
         parts.append("<h3>Why</h3>\n")
-        parts += [_cause(cause, differences) for cause, differences in _by_cause(comparison.differences)]
+        parts += map(_cause, _by_cause(comparison.differences))
     parts += [_layers(comparison), "</section>\n"]
     return "".join(parts)
 
 
-def _cause(cause: Cause, differences: Sequence[Difference]) -> str:
-    targets = _targets(differences)
-    columns = ["Where", "First", "Second"] + (["Bazel target"] if len(targets) > 1 else [])
+def _cause(group: Group) -> str:
+    cause, differences = group.cause, group.differences
+    columns = ["Where", "First", "Second"] + (["Bazel target"] if len(group.targets) > 1 else [])
     rows = [
         (" / ".join(map(_code, difference.place)), _side(difference.left), _side(difference.right), _code(difference.target))
         for difference in differences[:_ROWS]
@@ -201,7 +195,7 @@ def _cause(cause: Cause, differences: Sequence[Difference]) -> str:
     more = f"<p>And {len(differences) - _ROWS:,} more; the JSON output has all of them.</p>" if len(differences) > _ROWS else ""
     return (
         f'<article class="card">\n<h4>{_text(cause.name)} <span class="count">{_count(len(differences), "place")}</span></h4>\n'
-        f'<p>{_text(cause.meaning)}</p>\n{_made_by(targets)}<p class="todo">{_text(cause.advice)}</p>\n'
+        f'<p>{_text(cause.meaning)}</p>\n{_made_by(group.targets)}<p class="todo">{_text(cause.advice)}</p>\n'
         f"<details{' open' if len(differences) <= _OPEN else ''}><summary>Where</summary>\n{_table(columns, rows)}{more}</details>\n"
         "</article>\n"
     )

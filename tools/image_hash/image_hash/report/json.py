@@ -44,7 +44,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "count": len(group.differences),
                 "targets": list(group.targets),
             }
-            for group in groups.by_cause(comparison)
+            for group in groups.by_cause(comparison.differences)
         ],
         "differences": [
             {

@@ -20,7 +20,7 @@ def render(comparison: Comparison) -> str:
 
 
 def _lines(comparison: Comparison) -> Iterator[str]:
-    found = groups.by_cause(comparison)
+    found = groups.by_cause(comparison.differences)
     causes = ", ".join(group.cause.name for group in found)
     yield f"mismatch: {printable(comparison.left)} and {printable(comparison.right)} differ by {causes}"
     yield _hash(comparison.left_hash) + "  first"
