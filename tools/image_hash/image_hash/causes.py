@@ -146,10 +146,49 @@ TAR_FORMAT = Cause(
 TAR_PADDING = Cause(
     "tar padding", "What fills up a tar after the data of a file or behind its end differs.", "Write tars with one pinned program."
 )
+ZSTD_HEADER = Cause(
+    "zstd header",
+    "The header of a Zstandard frame differs (check sum, stated size, skippable frames), its compressed data do not.",
+    "Compress with one pinned program and one set of options.",
+)
 ZIP_TIMESTAMP = Cause("zip timestamp", "The time of an entry of a zip or jar differs.", "Give all entries one constant time.")
 ZIP_ORDER = Cause("zip order", "A zip or jar has the same entries in another order.", "Sort the entries.")
 
+ZIP_HEADER = Cause(
+    "zip header",
+    "The headers of a zip or jar say the same in another way: host system, version, attributes, comments, extra fields, form of sizes.",
+    "Write zips with one pinned program.",
+)
+ZIP_PADDING = Cause(
+    "zip padding",
+    "What stands before, between or behind the entries of a zip or jar differs: a start script, alignment, a signature.",
+    "Write zips with one pinned program.",
+)
+
 # Inside files.
+COMPILED_CODE = Cause(
+    "compiled code",
+    "Code or data of a compiled program, library, class or module differ.",
+    "Compare its sources, the compiler's version and its options.",
+)
+COMPILER_VERSION = Cause(
+    "compiler version",
+    "The file names another compiler, or was compiled for another version of its platform.",
+    "Build with the same toolchain.",
+)
+DEBUG_INFORMATION = Cause(
+    "debug information",
+    "Line numbers, names of sources and variables, or symbols differ, or only one file has them.",
+    "Compile with the same debug options, and strip both files or none.",
+)
+DEBUG_LINK = Cause(
+    "debug link", "The name or check sum of the file with the separated debug information differs.", "Strip both files in the same way."
+)
+CONSTANT_ORDER = Cause(
+    "constant order",
+    "A class file has the same content with its constants, members or attributes in another order.",
+    "Compile with one compiler; look for a processor that walks through a hash set.",
+)
 BUILD_ID = Cause(
     "build id", "The build id of a program or library differs.", "Look for the differing section: the id is a hash of the rest."
 )
@@ -158,6 +197,11 @@ PYC_VALIDATION = Cause(
     "The header of a compiled Python file differs (time or hash of its source, or the way it is validated), its code does not.",
     "Compile with unchecked hashes, or ship no .pyc.",
 )
+PYC_REFERENCES = Cause(
+    ".pyc references",
+    "A compiled Python file has the same code, written with other references between equal objects.",
+    "Compile each file in a fresh interpreter, or ship no .pyc.",
+)
 EMBEDDED_PATH = Cause(
     "embedded path",
     "An absolute path of the machine that built it is in the file.",
@@ -165,6 +209,21 @@ EMBEDDED_PATH = Cause(
 )
 EMBEDDED_TIME = Cause("embedded time", "A date or time is in the file.", "Take the time out, or from SOURCE_DATE_EPOCH.")
 TEXT_CONTENT = Cause("text content", "Lines of a text differ.", "Read the lines.")
+LINE_ORDER = Cause(
+    "line order",
+    "A text has the same lines in another order.",
+    "Sort the lines: whoever made this took the order of a directory or a hash.",
+)
+LINE_ENDINGS = Cause(
+    "line endings",
+    "Lines of a text end in CR LF in one file and in LF in the other.",
+    "Check out without conversion (git: core.autocrlf=false).",
+)
+NOT_EXAMINED = Cause(
+    "not examined",
+    "The files differ, and are too large, too deep or have too many members to be opened.",
+    "Take the files out of the images and compare them by hand.",
+)
 UNKNOWN = Cause("unknown", "The bytes differ, and no cause of this list fits.", "Look at the byte ranges that are printed.")
 
 ALL = tuple(value for value in tuple(globals().values()) if isinstance(value, Cause))

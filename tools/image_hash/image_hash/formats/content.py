@@ -3,10 +3,13 @@
 import io
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from image_hash import limits
 from image_hash.errors import CheckError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CHUNK = 1 << 18
 # What is decompressed stays in memory up to here, and goes to a temporary file beyond.
@@ -101,9 +104,10 @@ class _Raw(io.RawIOBase):
         self._position = max(base + offset, 0)
         return self._position
 
-    def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
-        data = self._content.read(self._position, len(buffer))
-        buffer[: len(data)] = data
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        view = memoryview(buffer)
+        data = self._content.read(self._position, len(view))
+        view[: len(data)] = data
         self._position += len(data)
         return len(data)
 
