@@ -3,8 +3,10 @@
 import gzip
 import io
 import random
+import tarfile
 import zipfile
 import zlib
+from typing import Any
 
 import pytest
 import zstandard
@@ -315,3 +317,54 @@ def test_a_large_member_is_compared_by_chunks() -> None:
     (difference,) = differences(left, right)
     assert difference.cause == causes.UNKNOWN
     assert difference.left.startswith(f"byte {len(data) - 1} of {len(data)}: ")
+
+
+def make_tar(*members: tuple[str, bytes], form: int = tarfile.GNU_FORMAT, **fields: object) -> bytes:
+    """A tar; FIELDS are of the first member."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form) as archive:
+        for number, (name, data) in enumerate(members):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            for field, value in fields.items() if not number else ():
+                setattr(info, field, value)
+            archive.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        ({"mtime": 1_700_000_000}, "mtime"),
+        ({"uid": 1000}, "owner"),
+        ({"uname": "alice"}, "owner name"),
+        ({"mode": 0o755}, "mode"),
+        ({"pax_headers": {"SCHILY.xattr.user.x": "y"}, "form": tarfile.PAX_FORMAT}, "PAX header"),
+    ],
+)
+def test_headers_of_a_tar_in_a_gzip_in_a_zip(fields: dict[str, object], cause: str) -> None:
+    def nest(**own: Any) -> bytes:  # noqa: ANN401
+        packed = gzip.compress(make_tar(("a", b"1"), ("b", b"2"), **own), mtime=0)
+        return make_zip((entry("x.tar.gz"), packed))
+
+    plain = nest(form=fields.get("form", tarfile.GNU_FORMAT))
+    assert found(plain, nest(**fields)) == [(cause, "x.tar.gz", "content", "a")]
+
+
+def test_entries_of_a_tar() -> None:
+    plain = make_tar(("a", b"1"), ("b", b"2"))
+    assert found(plain, make_tar(("b", b"2"), ("a", b"1"))) == [("entry order",)]
+    assert found(plain, make_tar(("a", b"1"))) == [("file removed", "b")]
+    assert found(plain, make_tar(("a", b"1"), ("b", b"3"))) == [("text content", "b")]
+    assert found(plain, make_tar(("a", b"1"), ("b", b"2"), form=tarfile.USTAR_FORMAT)) == [("tar format", "a"), ("tar format", "b")]
+    assert found(plain, plain + bytes(512)) == [("tar padding",)]
+    link = make_tar(("a", b""), ("b", b"2"), type=tarfile.SYMTYPE, linkname="b")
+    assert ("symlink vs file", "a") in found(plain, link)
+
+
+def test_a_damaged_tar_is_compared_as_bytes() -> None:
+    plain = make_tar(("a", b"1"), ("b", b"2"))
+    for damaged in (plain[:1600], plain[:1024] + b"x" + plain[1025:], plain[:-512] + b"x" * 512):
+        (difference,) = differences(plain, damaged)
+        assert difference.cause == causes.UNKNOWN
+        assert "no valid tar" in difference.right

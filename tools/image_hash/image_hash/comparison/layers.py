@@ -88,7 +88,7 @@ class _Tars:
     def __init__(self, left: Layer, right: Layer, left_index: Index, right_index: Index) -> None:
         self._layers = (left, right)
         self._entries = (left_index.entries, right_index.entries)
-        self._tails = (left_index.tail, right_index.tail)
+        self._ending = tars.ending_difference(left_index, right_index)
         self._target = target(left, right)
         self._pairing = _pair(*self._entries)
         self._differing = [(a, b) for a, b in self._pairing.pairs if _data_differs(self._entries[0][a], self._entries[1][b])]
@@ -114,8 +114,8 @@ class _Tars:
         for move, count in zip(self._moves, self._counts, strict=True):
             self._add((move.name,), causes.PACKAGE_MOVED, move.left, f"{move.right} ({count} entries of the layer differ)")
         self._compare_order()
-        if self._tails[0] != self._tails[1]:
-            self._add((), causes.TAR_PADDING, *(f"{tail} bytes behind the last entry" for tail in self._tails))
+        if self._ending:
+            self._add((), causes.TAR_PADDING, *self._ending)
         if not self._found:
             self._add((), causes.UNKNOWN, *(layer.diff_id for layer in self._layers))
         return packages.fold_archives(self._found)

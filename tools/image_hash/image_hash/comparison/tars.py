@@ -13,7 +13,7 @@ from image_hash import causes, limits
 from image_hash.causes import Cause
 from image_hash.errors import CheckError
 from ocilib import tarcheck
-from ocilib.tarwriter import BLOCK
+from ocilib.tarwriter import BLOCK, RECORD
 
 _DIGITS = bytes.maketrans(b" 123456789abcdefABCDEF", b"0" * 22)
 # Offset and width of the numbers of a header, the check sum included.
@@ -53,13 +53,28 @@ class Entry:
 
 
 class Index:
-    """The entries of a tar in their order, and how many bytes follow the last of them."""
+    """The entries of a tar in their order, and how it ends.
 
-    __slots__ = ("entries", "tail")
+    Attributes:
+        entries: in their order.
+        tail: bytes that follow the last of them.
+        padded: whether they may be the end filled up to a whole record, as tar writes it.
+    """
 
-    def __init__(self, entries: list[Entry], tail: int) -> None:
+    __slots__ = ("entries", "padded", "tail")
+
+    def __init__(self, entries: list[Entry], end: int, size: int) -> None:
+        """Takes the entries, where the last one ends, and the size of the tar."""
         self.entries = entries
-        self.tail = tail
+        self.tail = size - end
+        self.padded = self.tail < 2 * BLOCK + RECORD and not size % RECORD
+
+
+def ending_difference(left: Index, right: Index) -> tuple[str, str] | None:
+    """How the ends of two tars differ; None if not, or if the entries alone are why."""
+    if left.tail == right.tail or (left.padded and right.padded):
+        return None
+    return f"{left.tail} bytes behind the last entry", f"{right.tail} bytes behind the last entry"
 
 
 class _Tap(tarcheck.Pipe):
@@ -137,7 +152,7 @@ def read_index(stream: BinaryIO, name: str) -> Index:
         tap.pass_on(member.size, data.update)
         end = member.offset + member.size + -member.size % BLOCK
     _finish(entries, tap, data)
-    return Index(entries, tap.size - end)
+    return Index(entries, end, tap.size)
 
 
 def _finish(entries: list[Entry], tap: _Tap, data: "hashlib._Hash") -> None:

@@ -3,7 +3,7 @@
 import io
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from image_hash import limits
 from image_hash.errors import CheckError
@@ -83,7 +83,7 @@ class Content:
         for offset in range(0, self.size, CHUNK):
             yield self.read(offset, CHUNK)
 
-    def file(self) -> IO[bytes]:
+    def file(self) -> BinaryIO:
         """The same as a binary file to read, for parsers that want one."""
         return io.BufferedReader(_Raw(self), CHUNK)
 

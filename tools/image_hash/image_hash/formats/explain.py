@@ -5,7 +5,7 @@ from collections.abc import Callable
 from image_hash import limits
 from image_hash.causes import NOT_EXAMINED, UNKNOWN
 from image_hash.differences import Difference
-from image_hash.formats import ars, compressed, texts, zips
+from image_hash.formats import ars, compressed, tars, texts, zips
 from image_hash.formats.archives import Inside
 from image_hash.formats.content import Budget, Content, FormatError, LimitError, equal
 from image_hash.formats.ranges import describe
@@ -14,6 +14,7 @@ from image_hash.formats.replaced import LARGEST, replaced
 _ARCHIVES: dict[str, Callable[[Content, Content, tuple[str, ...], Budget, Inside], list[Difference]]] = {
     "ar": ars.compare,
     "gzip": compressed.compare,
+    "tar": tars.compare,
     "zip": zips.compare,
     "zstd": compressed.compare,
 }
@@ -75,6 +76,8 @@ def _kind(content: Content) -> str:
         return "ar"
     if zips.is_zip(content):
         return "zip"
+    if tars.is_tar(content):
+        return "tar"
     return "text" if texts.is_text(content) else ""
 
 
