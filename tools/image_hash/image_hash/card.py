@@ -92,10 +92,9 @@ def table(found: Mapping[str, Any]) -> str:
     ]
     lines = [f"{name:<15}  {value}{f'  = claim {claim}' if claim else ''}" for name, value, claim in rows]
     for position, layer in enumerate(found["layers"]):
-        compressed = f" of {layer['digest']}" if layer["digest"] not in (None, layer["diff_id"]) else ""
-        lines.append(
-            f"{position:>15}  {layer['diff_id']}{compressed}  {layer['tar_size'] / 1e6:>8.1f} MB  {printable(layer['created_by'])}"
-        )
+        lines.append(f"{position:>15}  {layer['diff_id']}  {layer['tar_size'] / 1e6:>8.1f} MB  {printable(layer['created_by'])}")
+        if layer["digest"] not in (None, layer["diff_id"]):
+            lines.append(f"{'compressed':>15}  {layer['digest']}  {layer['size'] / 1e6:>8.1f} MB")
     lines += [f"{'note':<15}  {note}" for note in found["notes"]]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

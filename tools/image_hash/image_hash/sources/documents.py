@@ -256,10 +256,14 @@ def open_tar(blob: BinaryIO, stored: int, stored_digest: str | None, diff_id: st
 
     STORED_DIGEST is the digest against which BLOB is checked already, None if it is not.
     """
-    source, kind = streams.decompressed(blob, what, stored)
-    if not kind and stored_digest is not None:
-        if stored_digest != diff_id:
+    try:
+        source, kind = streams.decompressed(blob, what, stored)
+        if not kind and stored_digest not in (None, diff_id):
             raise CheckError(f"{what}: the layer is not compressed, so its diff id is its digest, and the config says {diff_id}")
+    except BaseException:
+        blob.close()
+        raise
+    if not kind and stored_digest is not None:
         return blob
     return streams.verified(source, f"{what}, its tar", digest=diff_id, longest=limits.max_expanded(stored))
 
