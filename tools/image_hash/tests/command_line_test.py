@@ -7,7 +7,6 @@ import sys
 
 import pytest
 from image_hash import main
-
 from tests import images
 
 _DIGEST = "sha256:" + "a" * 64

@@ -13,7 +13,6 @@ from image_hash import card, errors
 from image_hash.commands import compute
 from image_hash.sources import open_image
 from ocilib import archive
-
 from tests import images
 
 _TARS = [images.tar({"a": b"alpha"}), images.tar({"b": b"beta"})]

@@ -11,9 +11,8 @@ from image_hash import hashing
 from image_hash.errors import CheckError
 from image_hash.sources import open_image, registry
 from ocilib.registry import Client
-from tests.ocilib import fake_registry
-
 from tests import images
+from tests.ocilib import fake_registry
 
 _TARS = [images.tar({"a": b"alpha"}), images.tar({"b": bytes(range(256)) * 8000})]
 
@@ -191,7 +190,12 @@ def test_connections_are_closed(served: fake_registry.Registry, tmp_path: pathli
     _put(served, layout, layout.image(_TARS))
     closed = []
     close = Client.close
-    monkeypatch.setattr(Client, "close", lambda client: (closed.append(client), close(client)))
+
+    def closing(client: Client) -> None:
+        closed.append(client)
+        close(client)
+
+    monkeypatch.setattr(Client, "close", closing)
     with contextlib.suppress(KeyError), open_image(f"{served.address}/app:1"):
         assert not closed
         raise KeyError
