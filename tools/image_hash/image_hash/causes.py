@@ -224,6 +224,11 @@ NOT_EXAMINED = Cause(
     "The files differ, and are too large, too deep or have too many members to be opened.",
     "Take the files out of the images and compare them by hand.",
 )
+DIGEST_ONLY = Cause(
+    "digest only",
+    "A digest differs from the one in the list of expected hashes, which keeps nothing else of it: what differs inside cannot be told.",
+    "Compare with the expected image itself: image_hash compare EXPECTED_IMAGE IMAGE.",
+)
 UNKNOWN = Cause("unknown", "The bytes differ, and no cause of this list fits.", "Look at the byte ranges that are printed.")
 
 ALL = tuple(value for value in tuple(globals().values()) if isinstance(value, Cause))

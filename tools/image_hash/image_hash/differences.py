@@ -35,7 +35,7 @@ class LayerSize:
     Attributes:
         position: 0 for the lowest.
         diff_id: digest of the tar.
-        size: bytes of the blob, or of the tar where the format keeps no blob.
+        size: bytes of the blob; 0 where the format does not state them.
         created_by: what the config's history says of it.
         equal: whether the other image has it too.
     """

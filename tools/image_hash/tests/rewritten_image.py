@@ -5,6 +5,7 @@ Tars are changed as bytes, header by header, so that nothing of a writer's own h
 
 import gzip
 import hashlib
+import io
 import json
 import pathlib
 import struct
@@ -64,16 +65,14 @@ class Tar:
         tail: what follows the last.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
-        """Reads a tar."""
-        data = path.read_bytes()
+    def __init__(self, data: bytes) -> None:
+        """Takes a tar apart."""
         self.entries: list[Entry] = []
         end = 0
-        with path.open("rb") as file:
-            for member in tarcheck.members(file, path.name):
-                stop = member.offset + member.size
-                self.entries.append(Entry(data[end : member.offset], data[member.offset : stop]))
-                end = stop + -stop % BLOCK
+        for member in tarcheck.members(io.BytesIO(data), "tar"):
+            stop = member.offset + member.size
+            self.entries.append(Entry(data[end : member.offset], data[member.offset : stop]))
+            end = stop + -stop % BLOCK
         self.tail = data[end:]
 
     def __getitem__(self, path: str) -> Entry:
@@ -130,8 +129,9 @@ class Rewritten:
         return next(number for number, entry in enumerate(self.config["history"]) if entry["created_by"].endswith(created_by))
 
     def tar(self, position: int) -> Tar:
-        """The tar of a layer that is not compressed."""
-        return Tar(self._blob(self.manifest["layers"][position]["digest"]))
+        """The tar of a layer."""
+        diff_id = self.config["rootfs"]["diff_ids"][position]
+        return Tar(self._blobs.get(diff_id) or self._blob(diff_id).read_bytes())
 
     def set_tar(self, position: int, tar: bytes) -> None:
         """Gives a layer another tar, not compressed."""

@@ -41,7 +41,7 @@ def short(value: object) -> str:
     """A value of a document for a person: strings as they are, the rest as JSON, nothing for what is missing."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else _canonical(value)
+    return value if isinstance(value, str) else re.sub(r"\n *", "", _canonical(value))
 
 
 def index_differences(left: Image, right: Image) -> list[Difference]:

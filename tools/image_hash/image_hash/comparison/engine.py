@@ -39,6 +39,11 @@ def compare(left: Image, right: Image) -> Comparison:
     )
 
 
+def layer_size(layer: Layer, equal: bool) -> LayerSize:
+    """A layer for the size map; EQUAL tells whether the other image has it."""
+    return LayerSize(layer.position, layer.diff_id, layer.descriptor.size if layer.descriptor else 0, layer.created_by, equal)
+
+
 class _Pair:
     """Two images that differ; layers are read and compared several at a time."""
 
@@ -161,11 +166,6 @@ def _named_history(found: list[Difference]) -> list[Difference]:
     ]
 
 
-def _sizes(own: Sequence[Layer], others: Sequence[Layer]) -> tuple[LayerSize, ...]:
+def _sizes(own: Sequence[Layer], others: Sequence[Layer]) -> list[LayerSize]:
     diff_ids = frozenset(layer.diff_id for layer in others)
-    return tuple(
-        LayerSize(
-            layer.position, layer.diff_id, layer.descriptor.size if layer.descriptor else 0, layer.created_by, layer.diff_id in diff_ids
-        )
-        for layer in own
-    )
+    return [layer_size(layer, layer.diff_id in diff_ids) for layer in own]
