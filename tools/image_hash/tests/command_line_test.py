@@ -13,6 +13,7 @@ _DIGEST = "sha256:" + "a" * 64
 # For each command: arguments with which it gets to its work, with {image} for an image and {folder} for an empty folder.
 _ARGUMENTS = {
     "compute": ["{image}"],
+    "lint": ["{image}"],
     "which": [_DIGEST, "--releases", "{folder}"],
 }
 
@@ -61,7 +62,9 @@ def test_an_unknown_flag_is_usage(command: str, tmp_path: pathlib.Path) -> None:
     assert done.stderr == "usage: Unknown command line flag 'nonsense'; see --help\n"
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["--nonsense"], ["compute"], ["compute", "x", "--platform=amd64"], ["which"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["nonsense"], ["--nonsense"], ["compute"], ["compute", "x", "--platform=amd64"], ["lint"], ["which"]]
+)
 def test_wrong_usage_is_64_and_one_line(arguments: list[str]) -> None:
     done = _run(*arguments)
     assert done.returncode == 64
@@ -90,6 +93,7 @@ from image_hash import {module}
 """
 _PLACES = {
     "compute": ("strict_json", "parse_object"),
+    "lint": ("lint", "lint"),
     "which": ("releases", "read_all"),
 }
 
