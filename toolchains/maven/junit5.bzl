@@ -14,7 +14,7 @@ Usage:
 
 load("@rules_java//java:defs.bzl", "java_test")
 
-def junit5_test(name, srcs, test_package, deps = [], **kwargs):
+def junit5_test(name, srcs, test_package, deps = [], runtime_deps = [], **kwargs):
     """A java_test of all JUnit 5 test classes in srcs. JUnit (with parameters) and AssertJ need not be named in deps.
 
     Args:
@@ -22,6 +22,7 @@ def junit5_test(name, srcs, test_package, deps = [], **kwargs):
         srcs: sources. Classes whose names begin or end with Test are run.
         test_package: the package of the test classes; those below it belong to it.
         deps: what the tests use.
+        runtime_deps: what must be there although no test names it.
         **kwargs: what java_test takes (data, jvm_flags, size, ...).
     """
     java_test(
@@ -38,7 +39,7 @@ def junit5_test(name, srcs, test_package, deps = [], **kwargs):
         ],
         main_class = "org.junit.platform.console.ConsoleLauncher",
         use_testrunner = False,
-        runtime_deps = [
+        runtime_deps = runtime_deps + [
             "@maven//:org_junit_jupiter_junit_jupiter_engine",
             "@maven//:org_junit_platform_junit_platform_console",
         ],

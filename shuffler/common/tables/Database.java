@@ -14,9 +14,10 @@ import org.springframework.transaction.support.TransactionTemplate;
 /**
  * Runs SQL in transactions that either happen as a whole or not at all.
  *
- * <p>What a caller may rely on is what PostgreSQL's READ COMMITTED and Spanner both give: an UPDATE with a condition sees and locks the newest
- * row. So a row moves by {@code UPDATE ... WHERE status = :from} and a look at the count, never by reading first and writing later. A
- * transaction that loses against another one (aborted, deadlock, a key that the other one just used) runs again, with what is there then.
+ * <p>What a caller may rely on is what PostgreSQL's READ COMMITTED and Spanner both give: an UPDATE with a condition sees and locks the
+ * newest row. So a row moves by {@code UPDATE ... WHERE status = :from} and a look at the count, never by reading first and writing
+ * later. A transaction that loses against another one (aborted, deadlock, a key that the other one just used) runs again, with what is
+ * there then.
  */
 public final class Database {
   private static final int ATTEMPTS = 12;

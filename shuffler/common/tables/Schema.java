@@ -11,7 +11,9 @@ import liquibase.database.jvm.JdbcConnection;
 import liquibase.resource.ClassLoaderResourceAccessor;
 import liquibase.ui.LoggerUIService;
 
-/** The tables as Liquibase makes them: changesets that a database does not have yet are applied, in their order, by one process at a time. */
+/**
+ * The tables as Liquibase makes them: changesets that a database does not have yet are applied, in their order, by one process at a time.
+ */
 public enum Schema {
   TASKS("schema/task_database.sql"),
   METRICS("schema/metrics_database.sql");

@@ -145,7 +145,8 @@ public final class Iterations {
     // The first number is 1. The row of the iteration is locked by now.
     client.sql("INSERT INTO iteration_status_history"
             + " (population_name, task_id, iteration_id, attempt_id, status_id, status, aggregation_level, created_time)"
-            + " SELECT :population, :task, :iteration, :attempt, COALESCE(MAX(status_id), 0) + 1, :status, :level, CAST(:now AS timestamptz)"
+            + " SELECT :population, :task, :iteration, :attempt, COALESCE(MAX(status_id), 0) + 1, :status, :level,"
+            + " CAST(:now AS timestamptz)"
             + " FROM iteration_status_history WHERE " + Rows.OF_ITERATION)
         .params(Rows.parameters(key))
         .param("status", status.code())
