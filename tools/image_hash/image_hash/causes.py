@@ -199,7 +199,7 @@ PYC_VALIDATION = Cause(
 )
 PYC_REFERENCES = Cause(
     ".pyc references",
-    "A compiled Python file has the same code, written with other references between equal objects.",
+    "A compiled Python file has the same code, with other references between equal objects or another order in sets.",
     "Compile each file in a fresh interpreter, or ship no .pyc.",
 )
 EMBEDDED_PATH = Cause(

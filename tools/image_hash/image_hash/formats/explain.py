@@ -5,7 +5,7 @@ from collections.abc import Callable
 from image_hash import limits
 from image_hash.causes import NOT_EXAMINED, UNKNOWN
 from image_hash.differences import Difference
-from image_hash.formats import ars, compressed, tars, texts, zips
+from image_hash.formats import ars, classes, compressed, elf, pycs, tars, texts, zips
 from image_hash.formats.archives import Inside
 from image_hash.formats.content import Budget, Content, FormatError, LimitError, equal
 from image_hash.formats.ranges import describe
@@ -19,6 +19,9 @@ _ARCHIVES: dict[str, Callable[[Content, Content, tuple[str, ...], Budget, Inside
     "zstd": compressed.compare,
 }
 _FILES: dict[str, Callable[[Content, Content, tuple[str, ...]], list[Difference]]] = {
+    "ELF": elf.compare,
+    ".pyc": pycs.compare,
+    "class": classes.compare,
     "text": texts.compare,
 }
 
@@ -74,6 +77,12 @@ def _kind(content: Content) -> str:
     head = content.read(0, 8)
     if head == ars.MAGIC:
         return "ar"
+    if head[:4] == elf.MAGIC:
+        return "ELF"
+    if classes.is_class(content):
+        return "class"
+    if pycs.is_pyc(content):
+        return ".pyc"
     if zips.is_zip(content):
         return "zip"
     if tars.is_tar(content):

@@ -77,10 +77,11 @@ def without_times(data: bytes) -> bytes:
     return _TIMES.sub(b"TIME", data)
 
 
-def replaced(left: bytes, right: bytes) -> list[Replaced] | None:
+def replaced(left: bytes, right: bytes, *, folders: bool = False) -> list[Replaced] | None:
     """Says which paths and times make LEFT and RIGHT differ; None if anything else does.
 
-    A path counts where it is absolute on both sides and, but for its start, equal; then the start counts alone, too.
+    A path counts where it is absolute on both sides and, but for its start, equal; then the start counts alone, too. With FOLDERS one
+    that is all different counts as well: for places where only whoever built it has written paths.
     """
     prefixes: list[tuple[bytes, bytes]] = []
     times: list[tuple[bytes, bytes]] = []
@@ -95,7 +96,7 @@ def replaced(left: bytes, right: bytes) -> list[Replaced] | None:
             if not times:
                 times.append((left[slice(*ends[0])], right[slice(*ends[1])]))
         else:
-            ends = _path(left, i, right, j, run, prefixes)
+            ends = _path(left, i, right, j, run, prefixes, folders=folders)
             if not ends:
                 return None
         # Something of either was consumed, or the same would be found for ever.
@@ -125,7 +126,7 @@ def _time(left: bytes, i: int, right: bytes, j: int, run: int) -> _Ends | None:
     return None
 
 
-def _path(left: bytes, i: int, right: bytes, j: int, run: int, prefixes: list[tuple[bytes, bytes]]) -> _Ends | None:
+def _path(left: bytes, i: int, right: bytes, j: int, run: int, prefixes: list[tuple[bytes, bytes]], *, folders: bool) -> _Ends | None:
     """Start and end of what is replaced in the path on both sides that the first difference is in; PREFIXES grows by a new one."""
     back = 0
     while back < min(run, _PATH) and not _NO_PATH.match(left, i - back - 1):
@@ -146,9 +147,9 @@ def _path(left: bytes, i: int, right: bytes, j: int, run: int, prefixes: list[tu
     same = 0
     while same < min(len(parts_left), len(parts_right)) - 1 and parts_left[-same - 1] == parts_right[-same - 1]:
         same += 1
-    if not same or (parts_left[-1] == b"" and same == 1):
+    if (not same and not folders) or (parts_left[-1] == b"" and same == 1):
         return None
-    prefix = b"/".join(parts_left[:-same]), b"/".join(parts_right[:-same])
+    prefix = b"/".join(parts_left[: len(parts_left) - same]), b"/".join(parts_right[: len(parts_right) - same])
     if len(prefixes) == 4:
         return None
     prefixes.append(prefix)

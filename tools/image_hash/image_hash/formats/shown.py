@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+_LONGEST = 100
+
 
 def unix_time(seconds: int) -> str:
     """Seconds since 1970 as a time in UTC; as they are where no calendar has them."""
@@ -14,6 +16,11 @@ def unix_time(seconds: int) -> str:
 def text(data: bytes) -> str:
     """Bytes of a name or a comment as text, whatever they are."""
     return data.decode("utf-8", "backslashreplace")
+
+
+def shortened(value: str) -> str:
+    """At most the first hundred characters."""
+    return value if len(value) <= _LONGEST else value[:_LONGEST] + "..."
 
 
 Fields = tuple[tuple[str, str], ...]

@@ -9,13 +9,13 @@ from image_hash.causes import EMBEDDED_TIME, JSON_FORMATTING, LINE_ENDINGS, LINE
 from image_hash.differences import Difference
 from image_hash.formats.content import Content
 from image_hash.formats.replaced import LARGEST, replaced, without_times
+from image_hash.formats.shown import shortened, text
 
 # All but tab, line feed, form feed, carriage return and escape.
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 # Lines that are aligned with each other; the cost grows with the cube, in the worst case.
 _ALIGNED = 400
 _SHOWN_LINES = 3
-_SHOWN_CHARACTERS = 100
 
 Found = tuple[Cause, str, str]
 
@@ -117,8 +117,7 @@ def _endings(data: bytes, crlf: int) -> str:
 
 
 def _shorten(line: bytes) -> str:
-    text = line.decode("utf-8", "backslashreplace")
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+    return shortened(text(line))
 
 
 def _same_json(left: bytes, right: bytes) -> bool:
