@@ -12,8 +12,7 @@ from image_hash.causes import Cause
 from image_hash.comparison import engine
 from image_hash.differences import Comparison
 from image_hash.sources import open_image
-
-from tools.image_hash.tests.rewritten_image import Entry, Rewritten, Tar, gzipped, pax_header
+from tests.rewritten_image import Entry, Rewritten, Tar, gzipped, pax_header
 
 _OCI = "application/vnd.oci.image"
 _DOCKER = "application/vnd.docker"
