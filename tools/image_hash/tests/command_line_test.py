@@ -12,6 +12,7 @@ from tests import images
 _DIGEST = "sha256:" + "a" * 64
 # For each command: arguments with which it gets to its work, with {image} for an image and {folder} for an empty folder.
 _ARGUMENTS = {
+    "compare": ["{image}", "{image}"],
     "compute": ["{image}"],
     "lint": ["{image}"],
     "which": [_DIGEST, "--releases", "{folder}"],
@@ -92,6 +93,7 @@ from image_hash import {module}
 {module}.{name} = fault
 """
 _PLACES = {
+    "compare": ("strict_json", "parse_object"),
     "compute": ("strict_json", "parse_object"),
     "lint": ("lint", "lint"),
     "which": ("releases", "read_all"),
