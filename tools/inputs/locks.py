@@ -31,6 +31,7 @@ _REQUIREMENTS = "requirements_lock.txt"
 # Which repository is made of which Debian lock: the repositories.bzl files below toolchains/ declare them.
 _REPOSITORY_OF_DEBIAN_LOCK = {
     "build_tools": "debian12_tools",
+    "chromium": "debian12_chromium",
     "googletest": "googletest",
     "images": "debian12",
     "jdk17": "remotejdk17_linux",

@@ -15,19 +15,22 @@ STYLE = """
   }
 }
 * { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.55 system-ui, "DejaVu Sans", sans-serif; }
+body { margin: 0; background: var(--page); color: var(--text); overflow-wrap: break-word; }
+body { font: 16px/1.55 system-ui, "DejaVu Sans", sans-serif; }
 main, footer { max-width: 68rem; margin: 0 auto; padding: 0 1.5rem; }
 main { padding-top: 2.5rem; }
 footer { padding-top: 1rem; padding-bottom: 3rem; color: var(--soft); font-size: .875rem; }
 h1 { margin: 0; font-size: 2rem; line-height: 1.25; font-weight: 650; }
-h2 { margin: 3rem 0 .75rem; font-size: 1.375rem; font-weight: 650; overflow-wrap: anywhere; }
+h2 { margin: 3rem 0 .75rem; font-size: 1.375rem; font-weight: 650; }
 h3 { margin: 2rem 0 .75rem; font-size: 1.0625rem; font-weight: 650; }
 h4 { margin: 0; font-size: 1.0625rem; font-weight: 650; }
 p { margin: .375rem 0; }
 a { color: var(--link); }
+h2, a, caption, figcaption { overflow-wrap: anywhere; }
 code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; unicode-bidi: isolate; direction: ltr; }
 .verdict { display: flex; gap: 1.25rem; align-items: flex-start; padding: 1.5rem 1.75rem; border-radius: .75rem; border: 1px solid; }
 .verdict svg { flex: none; width: 2.5rem; height: 2.5rem; }
+.verdict div { min-width: 0; }
 .verdict p { color: var(--text); }
 .same { color: var(--same); }
 .different { color: var(--different); }
