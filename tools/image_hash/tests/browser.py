@@ -199,7 +199,7 @@ def page(folder: pathlib.Path) -> Iterator[Page]:
             (os.POSIX_SPAWN_DUP2, high[0], 3),
             (os.POSIX_SPAWN_DUP2, high[1], 4),
         ],
-        setsid=True,
+        setpgroup=0,
     )
     for file in high:
         os.close(file)

@@ -83,7 +83,7 @@ def test_text_of_an_image_stays_text(text: str) -> None:
     page.encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(), min_size=1))
 def test_no_text_changes_the_structure(text: str) -> None:
     page = report.render([_with_text(text)])

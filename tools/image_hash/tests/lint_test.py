@@ -325,7 +325,7 @@ SPECS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(LABELS)
 def test_labels_are_read_as_by_the_launcher(labels: dict[str, str]) -> None:
     result = found(labels)
@@ -348,7 +348,7 @@ def test_labels_are_read_as_by_the_launcher(labels: dict[str, str]) -> None:
     }
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(GOOD, SPECS)
 def test_the_operator_can_do_what_lint_says_and_nothing_else(labels: dict[str, str], spec: dict[str, Any]) -> None:
     result = found(labels)
@@ -367,7 +367,7 @@ def test_the_operator_can_do_what_lint_says_and_nothing_else(labels: dict[str, s
     assert allowed == verify(get_launch_policy(labels), spec)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda c: st.lists(c) | st.dictionaries(st.text(max_size=8), c)
