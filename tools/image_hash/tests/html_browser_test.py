@@ -1,6 +1,6 @@
 """The HTML report in a real browser: what is seen, by eyes and by screen readers; that nothing runs and nothing is asked for.
 
-The picture of docs/image-hash-tools.md is made here, too: image-hash-report.png among the outputs of the test.
+`bazel run //tools/image_hash/tests:html_browser_test` also takes the picture of docs/image-hash-tools.md again.
 """
 
 import contextlib
@@ -265,6 +265,7 @@ def test_the_picture_of_the_documentation(page: browser.Page, tmp_path: pathlib.
     picture = page.screenshot()
     assert picture.startswith(b"\x89PNG\r\n\x1a\n")
     assert struct.unpack(">II", picture[16:24]) == (1080, height)
-    folder = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
-    if folder:
-        (pathlib.Path(folder) / "image-hash-report.png").write_bytes(picture)
+    # Set by bazel run only.
+    workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    if workspace:
+        (pathlib.Path(workspace) / "docs/image-hash-report.png").write_bytes(picture)
