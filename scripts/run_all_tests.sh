@@ -63,6 +63,7 @@ done
 step 'rules/oci: oci_pull, by Bazel from a registry' env -C rules/oci python3 -m tests.pull.pull_test
 step 'C++ under sanitizers' bazel test --noshow_progress --ui_event_filters=-info --config=asan --features=ubsan //shuffler/native/... //toolchains/llvm/...
 step 'expected hashes' ./scripts/build_images.sh --check
+step 'a release of this build can be recorded and verified' bazel run --noshow_progress --ui_event_filters=-info //tools/release:record_check
 step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity
 step 'adverse rebuild and canary' ./scripts/adverse_rebuild.sh
 step 'the adverse rebuild can fail: every leak is caught and named' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:leaks

@@ -28,8 +28,8 @@ publish = rule(
     implementation = _publish_impl,
     attrs = PYTHON_LAUNCHER_ATTRS | {
         "images": attr.label_list(mandatory = True, doc = "Images; their repositories have the names of these targets."),
-        "_drift": attr.label(default = Label("//tools/release:drift.py"), allow_single_file = True),
-        "_main": attr.label(default = Label("//tools/release:publish.py"), allow_single_file = True),
+        "_drift": attr.label(default = Label("//tools/image_hash:image_hash/drift.py"), allow_single_file = True),
+        "_main": attr.label(default = Label("//tools/release:push.py"), allow_single_file = True),
         "_registry": attr.label(default = Label("//shuffler/services:registry")),
         "_repository_prefix": attr.label(default = Label("//shuffler/services:repository_prefix")),
         "_tag": attr.label(default = Label("//shuffler/services:tag")),

@@ -190,13 +190,21 @@ def find(lists: Sequence[Release], digest: str) -> list[Match]:
     return [Match(release, image, kind) for release in lists for image, kind, value in _digests(release) if value == digest]
 
 
-def parse(data: bytes, path: str) -> Release:
-    """Reads a file's content; PATH is for messages.
+def parse(data: bytes, path: str, name: str | None = None) -> Release:
+    """Reads a file's content.
+
+    Args:
+        data: the content.
+        path: of the file, for messages.
+        name: which list it has to be; None for any.
 
     Raises:
-        errors.CheckError: it is not what the head of this module says.
+        errors.CheckError: it is not what the head of this module says, or another list.
     """
-    return _Reader(path).release(strict_json.parse_object(data, path))
+    release = _Reader(path).release(strict_json.parse_object(data, path))
+    if name is not None and release.name != name:
+        raise errors.CheckError(f"{path}: expected the list of {name}, found that of {release.name}")
+    return release
 
 
 def read(path: pathlib.Path) -> Release:
@@ -215,10 +223,7 @@ def read_named(folder: pathlib.Path, name: str) -> Release:
         errors.CheckError: it cannot be read, or is another one.
     """
     path = folder / f"{name}.json"
-    release = read(path)
-    if release.name != name:
-        raise errors.CheckError(f"{path}: expected the list of {name}, found that of {release.name}")
-    return release
+    return parse(content(path), str(path), name)
 
 
 def content(path: pathlib.Path) -> bytes:

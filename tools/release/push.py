@@ -1,4 +1,4 @@
-"""publish.py RUNFILES CONFIG [flag...]: pushes service images; what `bazel run ..._image_publish` starts.
+"""push.py RUNFILES CONFIG [flag...]: pushes service images; what `bazel run ..._image_publish` starts.
 
 CONFIG is JSON with `images` (each a `name`, and a `layout` within RUNFILES), and the build settings `registry`, `repository_prefix`, `tag`.
 Images that were built in a drifted environment are not published. Prints a line for each image, with the digest that the registry serves.
@@ -16,21 +16,21 @@ from ocilib import push, push_command, registry
 from ocilib.errors import Error
 
 
-class PublishError(Error):
-    """Nothing is published, for a reason that can be mended."""
+class PushError(Error):
+    """Nothing is pushed, for a reason that can be mended."""
 
 
 def repository(name: str, settings: Mapping[str, Any], flags: argparse.Namespace) -> str:
     """Where the image NAME is pushed to.
 
     Raises:
-        PublishError: no registry is set.
+        PushError: no registry is set.
     """
     if flags.repository:
         return str(flags.repository)
     host = flags.registry or settings["registry"]
     if not host:
-        raise PublishError(
+        raise PushError(
             "no registry is set: expected --//shuffler/services:registry=HOST on Bazel's command line or in user.bazelrc, "
             "or `-- --repository HOST/PATH` behind `bazel run`"
         )
@@ -41,17 +41,17 @@ def tags(settings: Mapping[str, Any], flags: argparse.Namespace) -> list[str]:
     """The tags of the command line, or else the one that is set.
 
     Raises:
-        PublishError: there is none.
+        PushError: there is none.
     """
     if not flags.tag and not settings["tag"]:
-        raise PublishError(
+        raise PushError(
             "no tag is set: expected --//shuffler/services:tag=TAG on Bazel's command line or in user.bazelrc, "
             "or `-- --tag TAG` behind `bazel run`"
         )
     return push_command.tags(flags, [] if flags.tag else [settings["tag"]])
 
 
-def publish(runfiles: str, settings: Mapping[str, Any], drifted: Sequence[str], arguments: Sequence[str]) -> None:
+def push_images(runfiles: str, settings: Mapping[str, Any], drifted: Sequence[str], arguments: Sequence[str]) -> None:
     """Pushes all images over one connection, so that a layer of several images is sent once.
 
     Raises:
@@ -64,7 +64,7 @@ def publish(runfiles: str, settings: Mapping[str, Any], drifted: Sequence[str], 
     if flags.repository and len(images) > 1:
         parser.error(f"--repository is for one image, this publishes {len(images)}: expected --registry")
     if drifted:
-        raise PublishError(
+        raise PushError(
             f"nothing is published from a drifted build environment ({len(drifted)} packages, the first: {drifted[0]}); "
             "see docs/build-environment.md"
         )
@@ -93,10 +93,10 @@ def publish(runfiles: str, settings: Mapping[str, Any], drifted: Sequence[str], 
 
 def main(runfiles: str, config: str, arguments: Sequence[str]) -> None:
     """Publishes what CONFIG says."""
-    sys.path.append(str(pathlib.Path(os.path.abspath(__file__)).parents[2]))
-    from tools.release.drift import drift
+    sys.path.append(str(pathlib.Path(os.path.abspath(__file__)).parents[1] / "image_hash"))
+    from image_hash.drift import drift
 
-    publish(runfiles, json.loads(pathlib.Path(config).read_text("utf-8")), drift(), arguments)
+    push_images(runfiles, json.loads(pathlib.Path(config).read_text("utf-8")), drift(), arguments)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from ocilib.errors import Error
 from tests.ocilib import fake_registry
 
-from tools.release import publish
+from tools.release import push
 
 NAMES = ("collector_image", "aggregator_image")
 
@@ -35,23 +35,23 @@ def one(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_settings_say_where_to(registry: fake_registry.Registry, settings: dict[str, Any], tmp_path: pathlib.Path) -> None:
-    publish.publish(str(tmp_path), settings | {"repository_prefix": "/team/odp/"}, [], [])
+    push.push_images(str(tmp_path), settings | {"repository_prefix": "/team/odp/"}, [], [])
     assert {f"team/odp/{name}" for name in NAMES} == {repository for repository, _ in registry.manifests}
     assert {"v1"} == {tag for _, tag in registry.manifests if not tag.startswith("sha256:")}
 
 
 def test_the_command_line_overrides_them(registry: fake_registry.Registry, settings: dict[str, Any], tmp_path: pathlib.Path) -> None:
-    publish.publish(str(tmp_path), one(settings), [], ["--repository", f"{registry.address}/other/name", "--tag", "v2"])
+    push.push_images(str(tmp_path), one(settings), [], ["--repository", f"{registry.address}/other/name", "--tag", "v2"])
     assert ("other/name", "v2") in registry.manifests
     assert ("other/name", "v1") not in registry.manifests
-    publish.publish(str(tmp_path), settings, [], ["--registry", f"{registry.address}/below"])
+    push.push_images(str(tmp_path), settings, [], ["--registry", f"{registry.address}/below"])
     assert ("below/aggregator_image", "v1") in registry.manifests
 
 
 def test_what_is_served_is_printed(
     registry: fake_registry.Registry, settings: dict[str, Any], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    publish.publish(str(tmp_path), settings, [], [])
+    push.push_images(str(tmp_path), settings, [], [])
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     for name, line in zip(NAMES, lines, strict=False):
@@ -63,9 +63,9 @@ def test_what_is_served_is_printed(
 
 
 def test_unchanged_images_cost_a_head_each(registry: fake_registry.Registry, settings: dict[str, Any], tmp_path: pathlib.Path) -> None:
-    publish.publish(str(tmp_path), settings, [], [])
+    push.push_images(str(tmp_path), settings, [], [])
     registry.requests.clear()
-    publish.publish(str(tmp_path), settings, [], [])
+    push.push_images(str(tmp_path), settings, [], [])
     assert registry.requests == [f"HEAD /v2/{name}/manifests/v1" for name in NAMES]
 
 
@@ -83,12 +83,12 @@ def test_what_is_not_set_or_malformed_is_said(
     settings: dict[str, Any], tmp_path: pathlib.Path, unset: dict[str, str], message: str
 ) -> None:
     with pytest.raises(Error, match=re.escape(message)):
-        publish.publish(str(tmp_path), settings | unset, [], [])
+        push.push_images(str(tmp_path), settings | unset, [], [])
 
 
 def test_one_repository_is_not_for_two_images(settings: dict[str, Any], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        publish.publish(str(tmp_path), settings, [], ["--repository", "registry.example/a"])
+        push.push_images(str(tmp_path), settings, [], ["--repository", "registry.example/a"])
     assert ended.value.code == 64
     assert "usage: --repository is for one image, this publishes 2" in capsys.readouterr().err
 
@@ -96,8 +96,8 @@ def test_one_repository_is_not_for_two_images(settings: dict[str, Any], tmp_path
 def test_a_drifted_environment_publishes_nothing(
     registry: fake_registry.Registry, settings: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
-    with pytest.raises(publish.PublishError, match="nothing is published from a drifted build environment .1 packages, the first: bazel"):
-        publish.publish(str(tmp_path), settings, ["bazel locked 1 actual 2"], [])
+    with pytest.raises(push.PushError, match="nothing is published from a drifted build environment .1 packages, the first: bazel"):
+        push.push_images(str(tmp_path), settings, ["bazel locked 1 actual 2"], [])
     assert registry.requests == []
 
 
@@ -105,5 +105,5 @@ def test_a_damaged_image_stops_all(registry: fake_registry.Registry, settings: d
     for blob in (tmp_path / NAMES[1] / "blobs/sha256").iterdir():
         blob.unlink()
     with pytest.raises(Error, match="is missing: the layout is incomplete"):
-        publish.publish(str(tmp_path), settings, [], [])
+        push.push_images(str(tmp_path), settings, [], [])
     assert registry.requests == []
