@@ -116,7 +116,7 @@ def test_the_verdict_says_which_why_where_and_what_to_do() -> None:
     assert "The images differ" in verdict
     assert "collector_image ≠ registry.example/fcp/collector_image:rebuilt" in verdict
     assert "Causes: zip timestamp (312), text content (1), env (1)." in verdict
-    assert "Made by //shuffler/services/collector:binary_tar, //shuffler/services/collector:collector_image." in verdict
+    assert "Made by //shuffler/services/collector:binary_tar.tar, //shuffler/services/collector:collector_image." in verdict
     assert f"What to do first: {causes.ZIP_TIMESTAMP.advice}" in verdict
 
 
