@@ -242,7 +242,7 @@ def test_whatever_breaks_inside_is_no_mismatch(
     def broken(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(tars, "read_index", broken)
+    monkeypatch.setattr(tars, "read_pair", broken)
     assert _call(monkeypatch, "compare", original, changed.save()) == errors.COULD_NOT_CHECK
     assert capsys.readouterr().err.endswith("could not check: unexpected error, see above; please report it\n")
 

@@ -1,12 +1,18 @@
 """Tests of the parts of a comparison: which layers answer to each other, whose targets and packages hold what."""
 
 import io
+import threading
 import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
+import hypothesis
 import pytest
+from hypothesis import strategies
 from image_hash import causes
-from image_hash.comparison import matching, origin, packages
+from image_hash.comparison import layers, matching, origin, packages, tars
+from image_hash.comparison.ahead import Ahead
 from image_hash.comparison.tars import read_index
 from image_hash.differences import Difference
 from image_hash.formats.content import Content
@@ -217,3 +223,62 @@ def test_an_entry_is_a_database_of_packages_by_its_path_and_a_size_that_is_one()
     assert [packages.is_database(entry) for entry in index.entries] == [True, True, True, True, False]
     index.entries[0].member.size = 1 << 30
     assert not packages.is_database(index.entries[0])
+
+
+_FILES = strategies.dictionaries(
+    strategies.sampled_from("abcdef"), strategies.sampled_from([b"", b"1\n", b"2\n", b"3\n" * 900]), max_size=6
+)
+_ORDERED = _FILES.flatmap(lambda files: strategies.permutations(sorted(files.items())))
+
+
+def _layer(files: Sequence[tuple[str, bytes]]) -> Layer:
+    data = images.tar(dict(files))
+
+    def opened() -> BinaryIO:
+        return io.BytesIO(data)
+
+    return Layer(0, images.digest(data), None, "", opened, opened)
+
+
+@pytest.mark.parametrize("held", [16 << 20, 1000, 0])
+def test_entries_that_differ_are_found_whatever_their_order(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tars, "_IN_MEMORY", held)
+
+    @hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+    @hypothesis.given(_ORDERED, _ORDERED)
+    def check(left: Sequence[tuple[str, bytes]], right: Sequence[tuple[str, bytes]]) -> None:
+        a, b = dict(left), dict(right)
+        expected: Counter[tuple[str, ...]] = Counter({("layer 0", name) for name in a.keys() | b.keys() if a.get(name) != b.get(name)})
+        common = [[name for name, _ in side if name in a and name in b] for side in (left, right)]
+        expected[("layer 0",)] = int(common[0] != common[1])
+        if left == right:
+            return
+        found = layers.tar_differences(_layer(left), _layer(right))
+        assert Counter(difference.place for difference in found) == +expected
+        names = {difference.place[1]: difference.cause.name for difference in found if len(difference.place) > 1}
+        assert {name for name, cause in names.items() if cause == "file removed"} == a.keys() - b.keys()
+        assert {name for name, cause in names.items() if cause == "file added"} == b.keys() - a.keys()
+
+    check()
+
+
+def test_what_reads_ahead_gives_all_bytes_in_any_portions() -> None:
+    data = bytes(range(256)) * 20_000
+    with Ahead(io.BytesIO(data)) as ahead:
+        assert ahead.read(10) + ahead.read(3_000_000) + ahead.read(0) + ahead.read(10_000_000) == data
+        assert ahead.read(1) == b""
+
+
+def test_what_reads_ahead_raises_what_the_stream_raises_and_ends_its_thread() -> None:
+    class Broken(io.BytesIO):
+        def read(self, _: int | None = -1) -> bytes:
+            raise OSError("broken")
+
+    before = threading.active_count()
+    with Ahead(Broken()) as ahead:
+        for _ in range(2):
+            with pytest.raises(OSError, match="broken"):
+                ahead.read(1)
+    with Ahead(io.BytesIO(bytes(50 << 20))) as ahead:
+        ahead.read(1)
+    assert threading.active_count() == before

@@ -1,9 +1,10 @@
 """Compares two images from the outside in. What has the same digest on both sides is not opened."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 from image_hash import causes
 from image_hash.comparison import documents, layers, matching, origin, tars
@@ -51,12 +52,11 @@ class _Pair:
         self._left = left
         self._right = right
         self._executor = executor
-        self._indexes: dict[int, Future[tars.Index]] = {}
 
     def differences(self) -> list[Difference]:
         """What differs, at least one thing."""
         left, right = self._left, self._right
-        matched = matching.match(left.layers, right.layers, self._paths)
+        matched = matching.match(left.layers, right.layers, functools.cache(_paths))
         found = documents.index_differences(left, right)
         if left.manifest and right.manifest:
             found += documents.manifest_differences(left.manifest, right.manifest)
@@ -69,26 +69,11 @@ class _Pair:
         return _named_history(found) or [Difference(("image",), causes.UNKNOWN, left.image_hash or "", right.image_hash or "")]
 
     def _of_layers(self, matched: Matching) -> list[Difference]:
-        for pair in matched.changed:
-            for layer in pair:
-                self._index(layer)
-        # The executor takes work in order, so whoever waits for an index waits for one that is being read.
         jobs = [self._executor.submit(self._changed, *pair) for pair in matched.changed]
         jobs += [self._executor.submit(self._stored, *pair) for pair in (*matched.equal, *matched.moved)]
         found = [*_base(matched), *_without_partner(matched)]
         found += (difference for job in jobs for difference in job.result())
         return sorted(found, key=lambda difference: -1 if difference.layer is None else difference.layer)
-
-    def _index(self, layer: Layer) -> Future[tars.Index]:
-        if id(layer) not in self._indexes:
-            self._indexes[id(layer)] = self._executor.submit(_read_index, layer)
-        return self._indexes[id(layer)]
-
-    def _paths(self, layer: Layer) -> frozenset[str]:
-        try:
-            return frozenset(entry.path for entry in self._index(layer).result().entries)
-        except OcilibError:
-            return frozenset()
 
     def _changed(self, left: Layer, right: Layer) -> list[Difference]:
         """How two layers differ that answer to each other, with other diff ids."""
@@ -96,11 +81,7 @@ class _Pair:
             dataclasses.replace(difference, cause=causes.COMPRESSION_FORMAT) if documents.is_compression(difference) else difference
             for difference in self._descriptors(left, right)
         ]
-        try:
-            left_index, right_index = (self._index(layer).result() for layer in (left, right))
-        except OcilibError as error:
-            return [*found, layers.unreadable_difference(left, right, str(error))]
-        return found + layers.tar_differences(left, right, left_index, right_index)
+        return found + layers.tar_differences(left, right)
 
     def _stored(self, left: Layer, right: Layer) -> list[Difference]:
         """How two layers with the same diff id are stored and described differently."""
@@ -117,9 +98,13 @@ class _Pair:
         return [dataclasses.replace(difference, layer=left.position, target=origin.layer_target(left.created_by)) for difference in found]
 
 
-def _read_index(layer: Layer) -> tars.Index:
-    with layer.open_tar() as stream:
-        return tars.read_index(stream, layers.place(layer)[0])
+def _paths(layer: Layer) -> frozenset[str]:
+    try:
+        with layer.open_tar() as stream:
+            return frozenset(entry.path for entry in tars.read_index(stream, layers.place(layer)[0]).entries)
+    except OcilibError:
+        # No tar, so nothing that could be shared.
+        return frozenset()
 
 
 def _base(matched: Matching) -> Iterator[Difference]:

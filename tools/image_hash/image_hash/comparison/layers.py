@@ -7,12 +7,14 @@ from typing import BinaryIO, cast
 from image_hash import causes
 from image_hash.causes import Cause
 from image_hash.comparison import origin, packages, tars
+from image_hash.comparison.ahead import Ahead
 from image_hash.comparison.tars import Entry, Index
 from image_hash.differences import Difference
 from image_hash.formats.content import CHUNK, Budget, Content
 from image_hash.formats.explain import explain
 from image_hash.image import Layer
 from ocilib.compression import kind_of
+from ocilib.errors import Error as OcilibError
 
 # What is copied stays in memory up to here, and goes to a temporary file beyond.
 _IN_MEMORY = 4 << 20
@@ -42,29 +44,25 @@ def blob_differences(left: Layer, right: Layer) -> list[Difference]:
     return [Difference(place(left), causes.COMPRESSION_FORMAT, kinds[0], kinds[1], left.position, target(left, right))]
 
 
-def tar_differences(left: Layer, right: Layer, left_index: Index, right_index: Index) -> list[Difference]:
+def tar_differences(left: Layer, right: Layer) -> list[Difference]:
     """How two layers differ whose tars differ.
 
-    Args:
-        left: layer of the first image.
-        right: layer of the second one.
-        left_index: entries of `left`.
-        right_index: entries of `right`.
-
     Returns:
-        At least one difference: of entries that both have, in the order of the first tar; of those that one has; of the tar as a whole.
+        At least one difference: of entries that both have, in the order of the first tar; of those that one has; of the tar as a whole. If
+        one layer cannot be taken apart, the only difference says so: that they differ is certain.
 
     Raises:
-        CheckError: a layer cannot be read again.
+        CheckError: a layer cannot be read, is not what its digest says, or is larger than is taken.
     """
-    return _Tars(left, right, left_index, right_index).differences()
-
-
-def unreadable_difference(left: Layer, right: Layer, problem: str) -> Difference:
-    """The difference of two layers of which one cannot be taken apart because of a PROBLEM: that they differ is certain."""
-    return Difference(
-        place(left), causes.UNKNOWN, left.diff_id, f"{right.diff_id} (not opened: {problem})", left.position, target(left, right)
-    )
+    with _temporary() as file_a, _temporary() as file_b:
+        kept = tars.Kept(file_a), tars.Kept(file_b)
+        try:
+            with left.open_tar() as stream_a, right.open_tar() as stream_b, Ahead(stream_a) as a, Ahead(stream_b) as b:
+                indexes = tars.read_pair((a, b), place(left)[0], kept, packages.is_database)
+        except OcilibError as error:
+            texts = left.diff_id, f"{right.diff_id} (not opened: {error})"
+            return [Difference(place(left), causes.UNKNOWN, *texts, left.position, target(left, right))]
+        return _Tars((left, right), indexes, kept).differences()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,11 +83,12 @@ class _Pairing:
 class _Tars:
     """Two tars that are being compared."""
 
-    def __init__(self, left: Layer, right: Layer, left_index: Index, right_index: Index) -> None:
-        self._layers = (left, right)
-        self._entries = (left_index.entries, right_index.entries)
-        self._ending = tars.ending_difference(left_index, right_index)
-        self._target = target(left, right)
+    def __init__(self, layers: tuple[Layer, Layer], indexes: tuple[Index, Index], kept: tuple[tars.Kept, tars.Kept]) -> None:
+        self._layers = layers
+        self._entries = (indexes[0].entries, indexes[1].entries)
+        self._ending = tars.ending_difference(*indexes)
+        self._kept = kept
+        self._target = target(*layers)
         self._pairing = _pair(*self._entries)
         self._differing = [(a, b) for a, b in self._pairing.pairs if _data_differs(self._entries[0][a], self._entries[1][b])]
         self._moves = self._moved_packages()
@@ -142,11 +141,10 @@ class _Tars:
         if not any(packages.is_database(entry) for entry in suspects):
             return []
         sides = []
-        for layer, entries in zip(self._layers, self._entries, strict=True):
+        for side, entries in enumerate(self._entries):
             numbers = [number for number, entry in enumerate(entries) if packages.is_database(entry)]
-            with _temporary() as file:
-                contents = _data(layer, entries, numbers, file)
-                sides.append({entries[number].path: contents[number].read() for number in numbers})
+            contents = self._data(side, numbers)
+            sides.append({entries[number].path: content.read() for number, content in zip(numbers, contents, strict=True)})
         return packages.moved(sides[0], sides[1], self._target)
 
     def _explained(self) -> dict[int, list[Difference]]:
@@ -163,17 +161,24 @@ class _Tars:
             return result
         layer = self._layers[0]
         budget = Budget()
-        with _temporary() as file_a, _temporary() as file_b:
-            left = _data(layer, self._entries[0], [a for a, _ in wanted], file_a)
-            right = _data(self._layers[1], self._entries[1], [b for _, b in wanted], file_b)
-            for a, b in wanted:
-                path = self._entries[0][a].path
-                label = origin.jar_target(left[a]) if self._target and path.endswith(".jar") else ""
-                result[a] = [
-                    _of_layer(difference, layer, origin.nested_target(label, difference.place[2:]) if label else self._target)
-                    for difference in packages.fold_archives(explain(left[a], right[b], (*place(layer), path), budget))
-                ]
+        data = self._data(0, [a for a, _ in wanted]), self._data(1, [b for _, b in wanted])
+        for (number, _), left, right in zip(wanted, *data, strict=True):
+            path = self._entries[0][number].path
+            label = origin.jar_target(left) if self._target and path.endswith(".jar") else ""
+            result[number] = [
+                _of_layer(difference, layer, origin.nested_target(label, difference.place[2:]) if label else self._target)
+                for difference in packages.fold_archives(explain(left, right, (*place(layer), path), budget))
+            ]
         return result
+
+    def _data(self, side: int, numbers: list[int]) -> list[Content]:
+        """The data of the entries NUMBERS; the layer is read again for what was not kept the first time."""
+        layer, kept = self._layers[side], self._kept[side]
+        missing = [number for number in numbers if number not in kept.places and self._entries[side][number].member.size]
+        if missing:
+            with layer.open_tar() as stream:
+                tars.keep_more(stream, place(layer)[0], missing, kept)
+        return [kept.content(number) for number in numbers]
 
     def _compare_order(self) -> None:
         """One difference if what both tars have comes in another order: where that begins."""
@@ -200,16 +205,6 @@ def _pair(left: list[Entry], right: list[Entry]) -> _Pairing:
 
 def _data_differs(left: Entry, right: Entry) -> bool:
     return left.member.kind == right.member.kind == "file" and left.digest != right.digest
-
-
-def _data(layer: Layer, entries: list[Entry], numbers: list[int], file: BinaryIO) -> dict[int, Content]:
-    """Copies the data of the entries NUMBERS out of a layer's tar into FILE; number -> data."""
-    wanted = [number for number in numbers if entries[number].member.size]
-    places: dict[int, tuple[int, int]] = {}
-    if wanted:
-        with layer.open_tar() as stream:
-            places = tars.copy_data(stream, place(layer)[0], wanted, file)
-    return {number: Content(file, *places.get(number, (0, 0))) for number in numbers}
 
 
 def _of_layer(difference: Difference, layer: Layer, label: str) -> Difference:

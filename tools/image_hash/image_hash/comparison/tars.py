@@ -6,12 +6,14 @@ Formats: POSIX ustar and pax, GNU tar manual ("Basic Tar Format"); entries are p
 import datetime as dt
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import BinaryIO, Protocol
 
 from image_hash import causes, limits
 from image_hash.causes import Cause
 from image_hash.errors import CheckError
+from image_hash.formats.content import Content
 from ocilib import tarcheck
 from ocilib.tarwriter import BLOCK, RECORD
 
@@ -26,13 +28,24 @@ _MAX_HEADERS = 5 << 20
 _FIELDS = frozenset({"path", "linkpath", "size", "uid", "gid", "uname", "gname", "mtime"})
 
 
+# Data of one entry that are held in memory on both sides.
+_IN_MEMORY = 16 << 20
+
+
+class Source(Protocol):
+    """A tar that is being read."""
+
+    def read(self, count: int, /) -> bytes:
+        """COUNT bytes; fewer only at the end."""
+
+
 class Entry:
     """An entry of a tar.
 
     Attributes:
         path: without "./" and final slash; "" is the root.
         member: what the headers say.
-        digest: sha256 of the data; empty for what has none.
+        digest: sha256 of the data, or a mark that the other tar has equal data there; empty for what has none.
         headers: sha256 of all header blocks of the entry.
         pax: sha256 of those among them that are pax headers, of the entry or of all that follow; empty without.
         form: how the headers are written: format, form of the numbers, "./" before paths.
@@ -80,7 +93,7 @@ def ending_difference(left: Index, right: Index) -> tuple[str, str] | None:
 class _Tap(tarcheck.Pipe):
     """A tar on its way through tarcheck, which only skips data: keeps header blocks, and passes the data of entries on."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Source) -> None:
         super().__init__(iter(()))
         self._stream = stream
         self._data: Callable[[bytes], object] | None = None
@@ -132,65 +145,157 @@ class _Tap(tarcheck.Pipe):
         return behind
 
 
-def read_index(stream: BinaryIO, name: str) -> Index:
+class _Walk:
+    """A tar that is read entry by entry."""
+
+    def __init__(self, stream: Source, name: str) -> None:
+        self._tap = _Tap(stream)
+        self._members = tarcheck.members(self._tap, name)
+        self._name = name
+        self._entries: list[Entry] = []
+        self._end = 0
+        self._hash: hashlib._Hash | None = None
+
+    def next(self) -> Entry | None:
+        """Reads the data of the entry that was returned last, and the headers of the next one; None behind the last."""
+        member = next(self._members, None)
+        self._finish()
+        if member is None:
+            return None
+        if len(self._entries) == limits.MAX_ENTRIES:
+            raise CheckError(f"{self._name}: expected at most {limits.MAX_ENTRIES} entries, found more")
+        entry = Entry(member, self._tap.headers())
+        self._entries.append(entry)
+        self._end = member.offset + member.size + -member.size % BLOCK
+        self._hash = hashlib.sha256()
+        self._tap.pass_on(member.size, self._hash.update)
+        return entry
+
+    def collect(self) -> list[bytes]:
+        """Where the next call of `next` puts the data, instead of hashing them."""
+        parts: list[bytes] = []
+        self._hash = None
+        self._tap.pass_on(self._entries[-1].member.size, parts.append)
+        return parts
+
+    def index(self) -> Index:
+        """The entries, when all were read."""
+        return Index(self._entries, self._end, self._tap.size)
+
+    def _finish(self) -> None:
+        if not self._entries or not self._entries[-1].member.size:
+            return
+        entry = self._entries[-1]
+        if self._hash:
+            entry.digest = self._hash.digest()
+        padding = self._tap.padding()
+        if padding.count(0) != len(padding):
+            entry.padding = hashlib.sha256(padding).digest()
+
+
+class Kept:
+    """Data of some entries of a tar, in a file.
+
+    Attributes:
+        places: number of an entry -> offset in the file, size.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Takes an empty file, which stays open."""
+        self._file = file
+        self.places: dict[int, tuple[int, int]] = {}
+
+    def add(self, number: int, parts: Sequence[bytes]) -> None:
+        """Keeps the data of the entry NUMBER."""
+        write = self.start(number, sum(map(len, parts)))
+        for part in parts:
+            write(part)
+
+    def start(self, number: int, size: int) -> Callable[[bytes], object]:
+        """What takes the SIZE bytes of the entry NUMBER, before any other data are kept."""
+        self.places[number] = self._file.seek(0, 2), size
+        return self._file.write
+
+    def content(self, number: int) -> Content:
+        """The data of an entry; nothing if it has none."""
+        return Content(self._file, *self.places.get(number, (0, 0)))
+
+
+def read_index(stream: Source, name: str) -> Index:
     """Reads a whole tar; NAME is for messages.
 
     Raises:
         ocilib.errors.Error: it is no tar, or damaged.
         CheckError: it has too many entries, or it cannot be read.
     """
-    tap = _Tap(stream)
-    entries: list[Entry] = []
-    end = 0
-    data = hashlib.sha256()
-    for member in tarcheck.members(tap, name):
-        _finish(entries, tap, data)
-        if len(entries) == limits.MAX_ENTRIES:
-            raise CheckError(f"{name}: expected at most {limits.MAX_ENTRIES} entries, found more")
-        entries.append(Entry(member, tap.headers()))
-        data = hashlib.sha256()
-        tap.pass_on(member.size, data.update)
-        end = member.offset + member.size + -member.size % BLOCK
-    _finish(entries, tap, data)
-    return Index(entries, end, tap.size)
+    walk = _Walk(stream, name)
+    while walk.next():
+        pass
+    return walk.index()
 
 
-def _finish(entries: list[Entry], tap: _Tap, data: "hashlib._Hash") -> None:
-    if not entries:
-        return
-    last = entries[-1]
-    if last.member.size:
-        last.digest = data.digest()
-        padding = tap.padding()
-        if padding.count(0) != len(padding):
-            last.padding = hashlib.sha256(padding).digest()
-
-
-def copy_data(stream: BinaryIO, name: str, wanted: Iterable[int], file: BinaryIO) -> dict[int, tuple[int, int]]:
-    """Copies the data of some entries out of a tar that cannot seek.
+def read_pair(streams: tuple[Source, Source], name: str, kept: tuple[Kept, Kept], wanted: Callable[[Entry], bool]) -> tuple[Index, Index]:
+    """Reads two tars beside each other: as long as both have the same paths, data are compared as they come, and not hashed.
 
     Args:
-        stream: the tar.
+        streams: the tars.
         name: for messages.
-        wanted: numbers of the entries, the first is 0.
-        file: takes their data.
+        kept: takes what differs on the way, if it is not too large to be held in memory, and what is WANTED; nothing else.
+        wanted: tells of an entry whether its data are to be kept in any case.
 
-    Returns:
-        number -> (offset in FILE, size).
+    Raises:
+        ocilib.errors.Error: one is no tar, or damaged.
+        CheckError: one has too many entries, or cannot be read.
     """
-    numbers = frozenset(wanted)
-    places: dict[int, tuple[int, int]] = {}
+    walks = _Walk(streams[0], name), _Walk(streams[1], name)
+    left, right = (walk.next() for walk in walks)
+    number = 0
+    while left and right and left.path == right.path:
+        if max(left.member.size, right.member.size) > _IN_MEMORY:
+            left, right = (walk.next() for walk in walks)
+        else:
+            entries = left, right
+            data = walks[0].collect(), walks[1].collect()
+            left, right = (walk.next() for walk in walks)
+            differ = data[0] != data[1]
+            for entry, parts, keeper in zip(entries, data, kept, strict=True):
+                if parts:
+                    # Numbers are equal on both sides for the entries that are paired with each other.
+                    entry.digest = hashlib.sha256(b"".join(parts)).digest() if differ else b"equal %d" % number
+                if differ or wanted(entry):
+                    keeper.add(number, parts)
+        number += 1
+    with ThreadPoolExecutor(2) as executor:
+        for job in [
+            executor.submit(_read_rest, walk, entry, number, keeper, wanted)
+            for walk, entry, keeper in zip(walks, (left, right), kept, strict=True)
+        ]:
+            job.result()
+    return walks[0].index(), walks[1].index()
+
+
+def _read_rest(walk: _Walk, entry: Entry | None, number: int, kept: Kept, wanted: Callable[[Entry], bool]) -> None:
+    while entry:
+        parts = walk.collect() if wanted(entry) else None
+        following = walk.next()
+        if parts is not None:
+            entry.digest = hashlib.sha256(b"".join(parts)).digest() if parts else b""
+            kept.add(number, parts)
+        entry = following
+        number += 1
+
+
+def keep_more(stream: Source, name: str, numbers: Iterable[int], kept: Kept) -> None:
+    """Reads a tar again as far as it must, to keep the data of the entries NUMBERS, however large; NAME is for messages."""
+    missing = frozenset(numbers)
+    last = max(missing)
     tap = _Tap(stream)
     for number, member in enumerate(tarcheck.members(tap, name)):
-        if len(places) == len(numbers):
+        if number > last:
             break
         tap.headers()
         tap.padding()
-        to = file.write if number in numbers else None
-        tap.pass_on(member.size, to)
-        if to:
-            places[number] = (file.tell(), member.size)
-    return places
+        tap.pass_on(member.size, kept.start(number, member.size) if number in missing else None)
 
 
 def entry_differences(left: Entry, right: Entry) -> Iterator[tuple[Cause, str, str]]:
