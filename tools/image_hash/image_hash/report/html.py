@@ -104,6 +104,10 @@ def _count(number: int, one: str) -> str:
     return f"{number:,} {one if number == 1 else one + 's'}"
 
 
+def _times(number: int) -> str:
+    return f" ({number:,})" if number > 1 else ""
+
+
 def _size(size: int) -> str:
     """Bytes for a person: 254.6 MB, as build_images.sh prints them."""
     if size < 1000:
@@ -135,7 +139,7 @@ def _verdict(comparisons: Sequence[Comparison], title: str, different: int) -> s
         lines.append(f"<p>{_code(names[0].left)} {'≠' if different else '='} {_code(names[0].right)}</p>")
     if different:
         found = _by_cause(difference for comparison in comparisons for difference in comparison.differences)
-        listed = ", ".join(f"{_text(group.cause.name)} ({len(group.differences):,})" for group in found[:4])
+        listed = ", ".join(f"{_text(group.cause.name)}{_times(len(group.differences))}" for group in found[:4])
         more = f" and {_count(len(found) - 4, 'other cause')}" if len(found) > 4 else ""
         lines.append(f"<p>{'Cause' if len(found) == 1 else 'Causes'}: {listed}{more}.</p>")
         lines.append(_made_by(_targets(found)))
@@ -212,11 +216,11 @@ def _made_by(targets: Sequence[str]) -> str:
 
 def _layers(comparison: Comparison) -> str:
     sides = [(comparison.left, comparison.left_layers), (comparison.right, comparison.right_layers)]
-    if comparison.same:
-        sides = sides[:1]
-    largest = max((sum(layer.size for layer in layers) for _, layers in sides), default=0)
-    if not largest:
+    # A list of expected hashes knows no sizes.
+    sides = [(name, layers) for name, layers in sides if any(layer.size for layer in layers)][: 1 if comparison.same else 2]
+    if not sides:
         return ""
+    largest = max(sum(layer.size for layer in layers) for _, layers in sides)
     maps = "".join(_map(name, layers, largest) for name, layers in sides)
     tables = "".join(_layer_table(name, layers) for name, layers in sides)
     if comparison.same:

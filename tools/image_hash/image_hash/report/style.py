@@ -26,7 +26,8 @@ h3 { margin: 2rem 0 .75rem; font-size: 1.0625rem; font-weight: 650; }
 h4 { margin: 0; font-size: 1.0625rem; font-weight: 650; }
 p { margin: .375rem 0; }
 a { color: var(--link); }
-h2, a, caption, figcaption { overflow-wrap: anywhere; }
+h2, a, caption, figarticle td:first-child { min-width: 8rem; }
+caption { overflow-wrap: anywhere; }
 code { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; unicode-bidi: isolate; direction: ltr; }
 .verdict { display: flex; gap: 1.25rem; align-items: flex-start; padding: 1.5rem 1.75rem; border-radius: .75rem; border: 1px solid; }
 .verdict svg { flex: none; width: 2.5rem; height: 2.5rem; }
@@ -48,11 +49,13 @@ dd { margin: 0; min-width: 0; }
 table { width: 100%; border-collapse: collapse; font-size: .9375rem; }
 th, td { padding: .4375rem .75rem .4375rem 0; border-top: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .8125rem; }
+article td:first-child { min-width: 8rem; }
 caption { padding-top: .75rem; color: var(--soft); text-align: left; }
 summary { margin-top: .75rem; color: var(--link); cursor: pointer; width: max-content; max-width: 100%; }
 summary:focus-visible, a:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; }
 figure { margin: 0 0 1rem; }
-figcaption { margin-bottom: .375rem; color: var(--soft); font-size: .875rem; }
+figarticle td:first-child { min-width: 8rem; }
+caption { margin-bottom: .375rem; color: var(--soft); font-size: .875rem; }
 figure svg { display: block; width: 100%; height: auto; border-radius: .375rem; }
 rect.equal { fill: var(--quiet); stroke: var(--quiet-edge); stroke-width: 1.5; }
 rect.other { fill: var(--changed); stroke: var(--quiet-edge); stroke-width: 1.5; }
