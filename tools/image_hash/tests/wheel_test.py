@@ -57,8 +57,8 @@ def _programs(wheel: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
     for package in _PACKAGES:
         _pack(package, folder / "locked")
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
-    subprocess.run([sys.executable, "-I", "-m", "venv", str(folder / "venv")], env=environment, check=True)
-    pip = [str(folder / "venv/bin/python"), "-I", "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(folder / "venv")], env=environment, check=True)
+    pip = [sys.executable, "-I", "-B", str(_site("pip") / "pip"), "--disable-pip-version-check", f"--python={folder / 'venv/bin/python'}"]
     install = ["install", "--quiet", "--no-index", f"--find-links={folder / 'locked'}", str(wheel)]
     subprocess.run([*pip, *install], env=environment, check=True)
     subprocess.run([*pip, "check"], env=environment, check=True, stdout=subprocess.DEVNULL)
