@@ -65,6 +65,7 @@ class _Elf:
         platform: what it runs on.
         header: what else the header and the segments say; no offsets.
         sections: by name.
+        headers: hash of all headers as they are: of the file, the segments and the sections.
         outside: hash of what is neither header nor section, but for zeros.
     """
 
@@ -102,6 +103,10 @@ class _Elf:
         self.sections: dict[str, _Section] = {}
         if count:
             self._read_sections(content, table, section_size, count, names, covered)
+        digest = hashlib.sha256()
+        for start, end in covered[: 3 if count else 2]:
+            digest.update(content.exactly(start, end - start, "headers"))
+        self.headers = digest.digest()
         self.outside = _outside(content, covered)
 
     def _read_sections(self, content: Content, table: int, size: int, count: int, names: int, covered: list[tuple[int, int]]) -> None:
@@ -198,21 +203,31 @@ def compare(left: Content, right: Content, place: tuple[str, ...]) -> list[Diffe
     if code:
         names = _functions(a, b) if any(_is_code(side.sections.get(name)) for side in (a, b) for name in code) else ("", "")
         found.append(Difference(place, COMPILED_CODE, _listed(code, 0) + names[0], _listed(code, 1) + names[1]))
-    else:
-        found += _layout(a, b, place)
+    found += _header_differences(a, b, place, follows=bool(code))
     if a.outside != b.outside:
         found.append(Difference(place, UNKNOWN, *describe(left, right)))
     return found
 
 
-def _layout(a: _Elf, b: _Elf, place: tuple[str, ...]) -> Iterator[Difference]:
-    """What the headers say of equal code and data."""
+def _header_differences(a: _Elf, b: _Elf, place: tuple[str, ...], *, follows: bool) -> Iterator[Difference]:
+    """What headers say of equal sections; addresses FOLLOW where code differs."""
+    alike = [(name, section.start, section.size) for name, section in a.sections.items()] == [
+        (name, section.start, section.size) for name, section in b.sections.items()
+    ]
+    if a.headers == b.headers or (follows and not alike):
+        return
+    found = False
     if a.header != b.header:
+        found = True
         yield Difference(place, COMPILED_CODE, *changed(a.header, b.header))
     for name, section in a.sections.items():
         other = b.sections.get(name)
-        if other and _cause(name) is None and section.fields != other.fields and section.size == other.size:
+        if other and section.size == other.size and section.fields != other.fields:
+            found = True
             yield Difference((*place, name), COMPILED_CODE, *changed(section.fields, other.fields))
+    if alike and not found:
+        # Something that no program reads, or an index that does not fit.
+        yield Difference(place, UNKNOWN, f"headers {a.headers.hex()[:16]}", f"headers {b.headers.hex()[:16]}")
 
 
 def _cause(name: str) -> Cause | None:

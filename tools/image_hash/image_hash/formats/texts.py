@@ -8,6 +8,7 @@ from typing import Any
 from image_hash.causes import EMBEDDED_TIME, JSON_FORMATTING, LINE_ENDINGS, LINE_ORDER, TEXT_CONTENT, Cause
 from image_hash.differences import Difference
 from image_hash.formats.content import Content
+from image_hash.formats.ranges import common
 from image_hash.formats.replaced import LARGEST, replaced, without_times
 from image_hash.formats.shown import shortened, text
 
@@ -16,6 +17,7 @@ _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
 # Lines that are aligned with each other; the cost grows with the cube, in the worst case.
 _ALIGNED = 400
 _SHOWN_LINES = 3
+_SHOWN_BEFORE = 40
 
 Found = tuple[Cause, str, str]
 
@@ -62,15 +64,16 @@ def _lines(left: list[bytes], right: list[bytes]) -> list[Found]:
     texts: tuple[list[str], list[str]] = ([], [])
     count = [0, 0]
 
-    def note(side: int, number: int, line: bytes) -> None:
+    def note(side: int, number: int, line: bytes, start: int) -> None:
         count[side] += 1
         if len(texts[side]) < _SHOWN_LINES:
-            shown = _shorten(line) or ("(empty)" if number < len((left, right)[side]) else "(line feed at the end)")
-            texts[side].append(f"line {number}: {shown}")
+            shown = _shorten(line[start:]) or ("(empty)" if number < len((left, right)[side]) else "(line feed at the end)")
+            texts[side].append(f"line {number}: {'...' if start else ''}{shown}")
 
     for a, a_end, b, b_end in _changes(left, right):
         for offset in range(max(a_end - a, b_end - b)):
             i, j = a + offset, b + offset
+            start = 0
             if a_end - a == b_end - b:
                 if left[i] == right[j]:
                     continue
@@ -79,10 +82,12 @@ def _lines(left: list[bytes], right: list[bytes]) -> list[Found]:
                     for item in explained:
                         first.setdefault(item.cause, (item.left, item.right))
                     continue
+                # Of a long line what differs, and a little before.
+                start = max(common(left[i], 0, right[j], 0) - _SHOWN_BEFORE, 0)
             if i < a_end:
-                note(0, i + 1, left[i])
+                note(0, i + 1, left[i], start)
             if j < b_end:
-                note(1, j + 1, right[j])
+                note(1, j + 1, right[j], start)
     found: list[Found] = [(cause, *values) for cause, values in first.items()]
     if any(count):
         shown = ["; ".join(texts[side]) + (f"; {count[side] - _SHOWN_LINES} more" if count[side] > _SHOWN_LINES else "") for side in (0, 1)]
