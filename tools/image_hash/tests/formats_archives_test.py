@@ -368,3 +368,21 @@ def test_a_damaged_tar_is_compared_as_bytes() -> None:
         (difference,) = differences(plain, damaged)
         assert difference.cause == causes.UNKNOWN
         assert "no valid tar" in difference.right
+
+
+def test_what_does_not_stay_in_memory_is_compared_too() -> None:
+    data = random.Random(1).randbytes(9 << 20)
+    (difference,) = differences(gzip.compress(data, 1, mtime=0), gzip.compress(data[:-1] + b"x", 1, mtime=0))
+    assert difference.cause == causes.UNKNOWN
+    assert difference.place == (*PLACE, "content")
+
+
+def test_sizes_of_64_bits() -> None:
+    def make(data: bytes) -> bytes:
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive, archive.open(entry("one"), "w", force_zip64=True) as member:
+            member.write(data)
+        return file.getvalue()
+
+    assert found(make(b"1"), make(b"2")) == [("text content", "one")]
+    assert found(make_zip(ONE), make(b"1")) == [("zip header", "one")]

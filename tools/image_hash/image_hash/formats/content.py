@@ -117,6 +117,13 @@ def equal(left: Content, right: Content) -> bool:
     return left.size == right.size and all(a == b for a, b in zip(left.chunks(), right.chunks(), strict=True))
 
 
+class _Temporary(tempfile.SpooledTemporaryFile[bytes]):
+    """Closed with the last content that is a part of it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Budget:
     """How much may still be opened; one for all that is explained together, so that many small bombs are no way around."""
 
@@ -132,7 +139,7 @@ class Budget:
         Raises:
             LimitError: there is more of them than the budget has left.
         """
-        file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the content owns it)
+        file = _Temporary(max_size=_IN_MEMORY)
         size = 0
         for part in parts:
             self._left -= len(part)

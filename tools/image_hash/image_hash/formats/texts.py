@@ -9,11 +9,13 @@ from image_hash.causes import EMBEDDED_TIME, JSON_FORMATTING, LINE_ENDINGS, LINE
 from image_hash.differences import Difference
 from image_hash.formats.content import Content
 from image_hash.formats.ranges import common
-from image_hash.formats.replaced import LARGEST, replaced, without_times
+from image_hash.formats.replaced import replaced, without_times
 from image_hash.formats.shown import shortened, text
 
 # All but tab, line feed, form feed, carriage return and escape.
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
+# Of larger ones the lines are too many to be held.
+_LARGEST = 8 << 20
 # Lines that are aligned with each other; the cost grows with the cube, in the worst case.
 _ALIGNED = 400
 _SHOWN_LINES = 3
@@ -24,7 +26,7 @@ Found = tuple[Cause, str, str]
 
 def is_text(content: Content) -> bool:
     """Whether CONTENT is text: not empty, not too large, and without control characters."""
-    if not 0 < content.size <= LARGEST:
+    if not 0 < content.size <= _LARGEST:
         return False
     return all(len(part.translate(None, _CONTROLS)) == len(part) for part in content.chunks())
 

@@ -86,7 +86,7 @@ def compare(left: Content, right: Content, place: tuple[str, ...], budget: Budge
     return found
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
     """An entry, from both its headers.
 
@@ -98,9 +98,11 @@ class _Entry:
         check: CRC-32 of the content, as stated.
         start: where its local header is.
         end: where its data, or what describes them, end.
-        form: what follows from the method of compression.
-        level: what follows from how hard it was compressed.
-        facets: what else its headers state, by cause.
+        central: its header in the directory, without where the local one is.
+        texts: name, extra field and comment there.
+        local: its local header.
+        local_texts: name and extra field there.
+        descriptor: form of what describes the data behind them; empty if there is nothing.
     """
 
     name: str
@@ -110,9 +112,26 @@ class _Entry:
     check: int
     start: int
     end: int
+    central: bytes
+    texts: bytes
+    local: bytes
+    local_texts: bytes
+    descriptor: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Facets:
+    """What the headers of an entry state.
+
+    Attributes:
+        by_cause: what is the same whatever the data are.
+        form: what follows from the method of compression.
+        level: what follows from how hard it was compressed.
+    """
+
+    by_cause: tuple[tuple[Cause, Fields], ...]
     form: Fields
     level: Fields
-    facets: tuple[tuple[Cause, Fields], ...]
 
 
 class _Zip:
@@ -194,15 +213,13 @@ class _Zip:
         for _ in range(count):
             if position + _CENTRAL_HEADER.size > len(data):
                 raise FormatError(f"truncated: {count} entries expected in a central directory of {len(data)} bytes")
-            header = _CENTRAL_HEADER.unpack_from(data, position)
+            header = data[position : position + _CENTRAL_HEADER.size]
             position += _CENTRAL_HEADER.size
-            if header[0] != b"PK\1\2" or position + sum(header[10:13]) > len(data):
+            length = sum(_CENTRAL_HEADER.unpack(header)[10:13])
+            if header[:4] != b"PK\1\2" or position + length > len(data):
                 raise FormatError(f"no entry at byte {position} of the central directory")
-            texts = []
-            for length in header[10:13]:
-                texts.append(data[position : position + length])
-                position += length
-            yield _entry(content, header, texts, shift, limit)
+            yield _entry(content, header, data[position : position + length], shift, limit)
+            position += length
         if position != len(data):
             raise FormatError(f"the central directory has {len(data) - position} bytes more than its entries")
 
@@ -221,12 +238,11 @@ def _end_record(content: Content) -> tuple[int, tuple[int, ...]] | None:
     return None
 
 
-def _entry(content: Content, central: tuple[int, ...], texts: list[bytes], shift: int, limit: int) -> _Entry:
+def _entry(content: Content, central: bytes, texts: bytes, shift: int, limit: int) -> _Entry:
     """Reads the local header (section 4.3.7) to what the central directory has (4.3.12)."""
-    _, made_by, version, flags, method, time, date, check, packed, size, _, _, _, disk, internal, external, offset = central
-    raw_name, raw_extra, comment = texts
-    name = text(raw_name)
-    extra, zip64 = _extra(raw_extra, name)
+    _, _, _, flags, method, _, _, check, packed, size, length, extra_length, _, disk, _, _, offset = _CENTRAL_HEADER.unpack(central)
+    name = text(texts[:length])
+    _, zip64 = _extra(texts[length : length + extra_length], name)
     wide = iter(struct.unpack(f"<{len(zip64) // 8}Q", zip64[: len(zip64) // 8 * 8]))
     try:
         size, packed, offset = (next(wide) if value == 0xFFFFFFFF else value for value in (size, packed, offset))
@@ -235,25 +251,36 @@ def _entry(content: Content, central: tuple[int, ...], texts: list[bytes], shift
     if disk or flags & 0x2041:
         raise FormatError(f"{name}: encrypted, or on another disk")
     start = offset + shift
-    local = _LOCAL_HEADER.unpack(content.exactly(start, _LOCAL_HEADER.size, f"the header of {name}"))
-    magic, local_version, local_flags, local_method, local_time, local_date, *local_sizes, length, extra_length = local
+    local = content.exactly(start, _LOCAL_HEADER.size, f"the header of {name}")
+    magic, _, local_flags, local_method, _, _, *sizes, local_length, extra_length = _LOCAL_HEADER.unpack(local)
     if magic != _LOCAL or local_method != method:
         raise FormatError(f"{name}: no local header at byte {start}, or one that contradicts the directory")
     position = start + _LOCAL_HEADER.size
-    local_name = content.exactly(position, length, "a name")
-    local_extra, local_zip64 = _extra(content.exactly(position + length, extra_length, "an extra field"), name)
-    position += length + extra_length
+    local_texts = content.exactly(position, local_length + extra_length, "a name")
+    position += local_length + extra_length
     data = content.part(position, packed, f"the data of {name}")
     end = position + packed
     descriptor = ""
     if local_flags & _DESCRIPTOR_FLAG:
         descriptor, end = _descriptor(content, end, check, packed, size, limit)
-    stated = "none" if local_sizes == [0, 0, 0] else "32 bits"
-    if local_zip64:
-        stated = "64 bits"
-    elif stated == "32 bits" and local_sizes != [check, packed, size]:
+    _, local_zip64 = _extra(local_texts[local_length:], name)
+    # Packed, then whole; those of 64 bits the other way round (section 4.5.3).
+    stated = struct.unpack("<2Q", local_zip64.ljust(16, b"\0")[:16])[::-1] if local_zip64 else tuple(sizes[1:])
+    if stated not in ((packed, size), (0, 0)):
         raise FormatError(f"{name}: the local header states other sizes than the directory")
-    system = made_by >> 8
+    if sizes[0] not in (check, 0):
+        raise FormatError(f"{name}: the local header states another check sum than the directory")
+    return _Entry(name, method, data, size, check, start, end, central[:-4], texts, local, local_texts, descriptor)
+
+
+def _facets(entry: _Entry) -> _Facets:
+    _, made_by, version, flags, _, time, date, _, _, _, length, extra_length, _, _, internal, external, _ = _CENTRAL_HEADER.unpack(
+        entry.central + bytes(4)
+    )
+    _, local_version, local_flags, _, local_time, local_date, *local_sizes, local_length, _ = _LOCAL_HEADER.unpack(entry.local)
+    extra, zip64 = _extra(entry.texts[length : length + extra_length], entry.name)
+    local_extra, local_zip64 = _extra(entry.local_texts[local_length:], entry.name)
+    name, local_name = entry.texts[:length], entry.local_texts[:local_length]
     unix_mode = external >> 16
     times = (
         ("time", _dos_time(date, time)),
@@ -263,26 +290,26 @@ def _entry(content: Content, central: tuple[int, ...], texts: list[bytes], shift
     )
     owner = (*_owner(extra, ""), *_owner(local_extra, "local "))
     rest = (
-        ("made by", f"system {system}, version {made_by & 0xFF}"),
+        ("made by", f"system {made_by >> 8}, version {made_by & 0xFF}"),
         ("flags", f"{flags & ~(_LEVEL_FLAGS | _DESCRIPTOR_FLAG):#x}"),
         ("local flags", f"{local_flags & ~(_LEVEL_FLAGS | _DESCRIPTOR_FLAG):#x}"),
         ("internal attributes", f"{internal:#x}"),
         ("attributes", f"{external & 0xFFFF:#x}, type {unix_mode >> 12:o}"),
-        ("comment", text(comment)),
-        ("local name", "" if local_name == raw_name else text(local_name)),
-        ("64 bits", "yes" if zip64 else "no"),
+        ("comment", text(entry.texts[length + extra_length :])),
+        ("local name", "the same" if local_name == name else text(local_name)),
+        ("64 bits", f"{len(zip64)} bytes, local {len(local_zip64)} bytes"),
         *_others(extra, ""),
         *_others(local_extra, "local "),
     )
     form = (
         ("version needed", str(version)),
         ("local version needed", str(local_version)),
-        ("sizes behind the data", f"{descriptor or 'none'}, flag {flags >> 3 & 1}"),
-        ("local sizes", stated),
+        ("sizes behind the data", f"{entry.descriptor or 'none'}, flag {flags >> 3 & 1}"),
+        ("local check sum and sizes", " ".join("none" if not value else "stated" for value in local_sizes)),
     )
     level = (("level", str(flags >> 1 & 3)), ("local level", str(local_flags >> 1 & 3)))
-    facets = ((ZIP_TIMESTAMP, times), (MODE, (("mode", f"{unix_mode & 0o7777:04o}"),)), (OWNER, owner), (ZIP_HEADER, rest))
-    return _Entry(name, method, data, size, check, start, end, form, level, facets)
+    causes = ((ZIP_TIMESTAMP, times), (MODE, (("mode", f"{unix_mode & 0o7777:04o}"),)), (OWNER, owner), (ZIP_HEADER, rest))
+    return _Facets(causes, form, level)
 
 
 def _descriptor(content: Content, start: int, check: int, packed: int, size: int, limit: int) -> tuple[str, int]:
@@ -310,6 +337,8 @@ def _extra(data: bytes, name: str) -> tuple[list[tuple[int, bytes]], bytes]:
             raise FormatError(f"{name}: a truncated extra field")
         position += 4 + length
         if kind == _ZIP64:
+            if zip64:
+                raise FormatError(f"{name}: sizes of 64 bits are stated twice")
             zip64 = value
         else:
             fields.append((kind, value))
@@ -372,20 +401,9 @@ def _stated(entry: _Entry) -> str:
 
 
 def _compare_pair(left: _Entry, right: _Entry, place: tuple[str, ...], budget: Budget, inside: Inside) -> list[Difference]:
-    found = []
-    for (cause, a), (_, b) in zip(left.facets, right.facets, strict=True):
-        if a != b:
-            found.append(Difference(place, cause, *changed(a, b)))
-    if left.method == right.method and left.form != right.form:
-        found.append(Difference(place, ZIP_HEADER, *changed(left.form, right.form)))
-    if left.method != right.method:
-        found.append(Difference(place, COMPRESSION_FORMAT, _method(left), _method(right)))
     same = left.method == right.method and equal(left.made, right.made)
+    found = _header_differences(left, right, place, same=same)
     if same:
-        if left.level != right.level:
-            found.append(Difference(place, ZIP_HEADER, *changed(left.level, right.level)))
-        if (left.check, left.size) != (right.check, right.size):
-            found.append(Difference(place, ZIP_HEADER, _stated(left), _stated(right)))
         return found
     ours, theirs = _open(left, budget), _open(right, budget)
     if ours is None or theirs is None:
@@ -398,4 +416,27 @@ def _compare_pair(left: _Entry, right: _Entry, place: tuple[str, ...], budget: B
         if alike or (all(levels) and levels[0] != levels[1]):
             shown = [f"{level or 'deflate'}, {side.made.size} bytes" for level, side in zip(levels, (left, right), strict=True)]
             found.append(Difference(place, COMPRESSION, shown[0], shown[1]))
+    return found
+
+
+def _header_differences(left: _Entry, right: _Entry, place: tuple[str, ...], *, same: bool) -> list[Difference]:
+    """How the headers of two entries differ, apart from what follows from their data; SAME says whether those are equal as stored."""
+    if (left.central, left.texts, left.local, left.local_texts, left.descriptor) == (
+        right.central,
+        right.texts,
+        right.local,
+        right.local_texts,
+        right.descriptor,
+    ):
+        return []
+    a, b = _facets(left), _facets(right)
+    found = [Difference(place, cause, *changed(x, y)) for (cause, x), (_, y) in zip(a.by_cause, b.by_cause, strict=True) if x != y]
+    if left.method != right.method:
+        found.append(Difference(place, COMPRESSION_FORMAT, _method(left), _method(right)))
+    elif a.form != b.form:
+        found.append(Difference(place, ZIP_HEADER, *changed(a.form, b.form)))
+    if same and a.level != b.level:
+        found.append(Difference(place, ZIP_HEADER, *changed(a.level, b.level)))
+    if same and (left.check, left.size) != (right.check, right.size):
+        found.append(Difference(place, ZIP_HEADER, _stated(left), _stated(right)))
     return found
