@@ -14,7 +14,7 @@ from image_hash.differences import Difference
 from image_hash.formats.content import Content, FormatError, LimitError, equal
 from image_hash.formats.ranges import describe
 from image_hash.formats.replaced import LARGEST, replaced
-from image_hash.formats.shown import Fields, changed, text
+from image_hash.formats.shown import Fields, changed, shortened, text
 
 MAGIC = b"\x7fELF"
 # Sections by themselves are at most 65279 without an extension that no linked file needs.
@@ -278,7 +278,8 @@ def _functions(a: _Elf, b: _Elf) -> tuple[str, str]:
 
     def shown(names: list[str], word: str) -> str:
         more = len(names) - _SHOWN_NAMES
-        return f"; {word} {', '.join(names[:_SHOWN_NAMES])}{f' and {more} more' if more > 0 else ''}" if names else ""
+        listed = ", ".join(shortened(name) for name in names[:_SHOWN_NAMES])
+        return f"; {word} {listed}{f' and {more} more' if more > 0 else ''}" if names else ""
 
     common = shown(differ, "functions that differ:")
     only = [shown(sorted(name for name in side if name not in other), "only here:") for side, other in ((ours, theirs), (theirs, ours))]
