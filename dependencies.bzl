@@ -1,5 +1,6 @@
 """Every external repository of this workspace, once: MODULE.bazel calls the extension, WORKSPACE the macro."""
 
+load("//images/base:repositories.bzl", "base_repositories")
 load("//toolchains/debian:repositories.bzl", "debian_repositories")
 load("//toolchains/go:repositories.bzl", "go_repositories")
 load("//toolchains/java:repositories.bzl", "java_repositories")
@@ -9,6 +10,7 @@ load("//toolchains/python:repositories.bzl", "python_repositories", "python_repo
 
 def dependencies():
     """Declares the repositories of all locks, without those that need the content of a lock: see python."""
+    base_repositories()
     debian_repositories()
     go_repositories()
     java_repositories()

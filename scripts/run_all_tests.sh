@@ -62,6 +62,7 @@ for module in rules/oci rules/spring rules/python; do
 done
 step 'rules/oci: oci_pull, by Bazel from a registry' env -C rules/oci python3 -m tests.pull.pull_test
 step 'C++ under sanitizers' bazel test --noshow_progress --ui_event_filters=-info --config=asan --features=ubsan //shuffler/native/... //toolchains/llvm/...
+step 'images on bases from a registry' bazel run --noshow_progress --ui_event_filters=-info //tools/registry:bases
 step 'expected hashes' ./scripts/build_images.sh --check
 step 'a release of this build can be recorded and verified' bazel run --noshow_progress --ui_event_filters=-info //tools/release:record_check
 step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity

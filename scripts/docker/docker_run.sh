@@ -81,7 +81,7 @@ for f in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/ce
         break
     fi
 done
-for v in http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY MAVEN_OPTS CI; do
+for v in http_proxy https_proxy ftp_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY OCI_MIRRORS MAVEN_OPTS CI; do
     if [[ -n ${!v+set} ]]; then environment+=("$v"); fi
 done
 # The package clients' own variables, but for those that name files of the host.

@@ -73,7 +73,7 @@ def java_service_image(name, port):
     """
     _service_image(
         name = name,
-        base = "//images/base:java17_debian12",
+        base = "//images/base:java17",
         entrypoint = ["java", "-jar", _jar(name)],
         env = _JAVA_ENV,
         labels = {},
@@ -104,7 +104,7 @@ def tensorflow_java_service_image(name, port, aggregation = False, tee = False):
         env = ":%s_env" % name
     _service_image(
         name = name,
-        base = "//images/base:java17_debian12",
+        base = "//images/base:java17",
         entrypoint = ["java", "-Djava.library.path=.", "-jar", _jar(name)],
         env = env,
         labels = _TEE_LABELS if tee else {},
@@ -123,7 +123,7 @@ def python_service_image(name, binary, port):
     """
     _service_image(
         name = name,
-        base = "//images/base:python_debian12",
+        base = "//images/base:python",
         entrypoint = ["/%s/%s" % (_service(name), _service(name))],
         env = {},
         labels = {},

@@ -127,6 +127,31 @@ def parse_repository(text: str) -> Repository:
     return Repository(registry, name, scheme)
 
 
+def mirrors(repository: Repository, text: str) -> list[Repository]:
+    """Where the environment variable OCI_MIRRORS, whose value is TEXT, says that REPOSITORY is, too; as oci_pull reads it.
+
+    Args:
+        repository: what is wanted.
+        text: words like `registry.example=[http[s]://]mirror.example[:port][/path]`.
+
+    Raises:
+        NameFormatError: a word has another form.
+    """
+    found = []
+    for word in text.split():
+        name, _, mirror = word.partition("=")
+        host = mirror.rpartition("://")[2].partition("/")[0]
+        try:
+            place = parse_repository(f"{mirror.rstrip('/')}/{repository.name}")
+        except NameFormatError:
+            place = None
+        if not name or not place or place.registry != host:
+            raise NameFormatError(f"OCI_MIRRORS: expected words like registry.example=mirror.example/path, found {word!r}")
+        if name == repository.registry:
+            found.append(place)
+    return found
+
+
 def check_tag(tag: str) -> str:
     """TAG, if it is one.
 

@@ -535,6 +535,17 @@ class NamesTest(unittest.TestCase):
             with self.subTest(text=text), self.assertRaises(registry.NameFormatError):
                 registry.parse_repository(text)
 
+    def test_mirrors(self) -> None:
+        text = "gcr.io=mirror.example/gcr  docker.io=http://127.0.0.1:5000 gcr.io=localhost:5000/"
+        found = registry.mirrors(registry.parse_repository("gcr.io/a/b"), text)
+        self.assertEqual([(str(place), place.scheme) for place in found], [("mirror.example/gcr/a/b", ""), ("localhost:5000/a/b", "")])
+        (hub,) = registry.mirrors(registry.parse_repository("python"), text)
+        self.assertEqual((str(hub), hub.scheme), ("127.0.0.1:5000/library/python", "http"))
+        self.assertEqual(registry.mirrors(registry.parse_repository("quay.io/a"), text), [])
+        for word in ("gcr.io", "gcr.io=", "=mirror.example", "gcr.io=ftp://mirror.example", "gcr.io=mirror.example/Upper", "gcr.io=mirror"):
+            with self.subTest(word=word), self.assertRaisesRegex(registry.NameFormatError, "OCI_MIRRORS: expected words like"):
+                registry.mirrors(registry.parse_repository("gcr.io/a"), word)
+
     def test_tags(self) -> None:
         self.assertEqual(registry.check_tag("v1.0_x-y"), "v1.0_x-y")
         for tag in ("", ".a", "-a", "a b", "a/b", "a:b", "x" * 129):
