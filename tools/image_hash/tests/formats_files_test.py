@@ -1,5 +1,6 @@
 """Each cause inside a file: made in files that compilers wrote, and found under exactly that name, alone and in a real image."""
 
+import gzip
 import importlib.util
 import io
 import marshal
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 
 import pytest
+import zstandard
 from image_hash.causes import (
     COMPILED_CODE,
     COMPILER_VERSION,
@@ -22,6 +24,7 @@ from image_hash.comparison import engine
 from image_hash.differences import Difference
 from image_hash.formats.content import Budget, Content
 from image_hash.formats.explain import explain
+from image_hash.limits import NESTED_DEPTH
 from image_hash.sources import open_image
 from tests.rewritten_image import Rewritten
 
@@ -72,6 +75,27 @@ def _swapped(data: bytes, *pairs: tuple[bytes, bytes]) -> bytes:
         assert old in data
         data = data.replace(old, new)
     return data
+
+
+def _zip(*entries: tuple[str, bytes], system: int = 3, prefix: bytes = b"", mode: int = 0o644) -> bytes:
+    file = io.BytesIO(prefix)
+    with zipfile.ZipFile(file, "a" if prefix else "w") as archive:
+        for name, data in entries:
+            info = zipfile.ZipInfo(name, (2010, 1, 1, 0, 0, 0))
+            info.create_system = system
+            info.external_attr = mode << 16
+            archive.writestr(info, data)
+    return file.getvalue()
+
+
+def _nested(data: bytes) -> bytes:
+    for _ in range(NESTED_DEPTH + 1):
+        data = gzip.compress(data, mtime=0)
+    return data
+
+
+def _zstd(*, checked: bool) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=checked).compress(_lines(99))
 
 
 def _lines(count: int) -> bytes:
@@ -163,6 +187,18 @@ CASES: dict[str, tuple[bytes, bytes, list[tuple[str, ...]]]] = {
     ),
     "order of keys": (_JSON, b'{"sizes": [1, 2.0],\n "on": true, "name": "x"}', [("JSON formatting",)]),
     "value": (_JSON, _JSON.replace(b"2.0", b"2.1"), [("text content",)]),
+    # Archives; formats_archives_test has more of them.
+    "order in a zip": (_zip(("a", b"1"), ("b", b"2")), _zip(("b", b"2"), ("a", b"1")), [("zip order",)]),
+    "system in a zip": (_zip(("a", b"1")), _zip(("a", b"1"), system=0), [("zip header", "a")]),
+    "start script of a zip": (_zip(("a", b"1"), prefix=b"#!/bin/sh\n"), _zip(("a", b"1"), prefix=b"#!/bin/bash\n"), [("zip padding",)]),
+    "mode in a zip": (_zip(("a", b"1")), _zip(("a", b"1"), mode=0o600), [("mode", "a")]),
+    "check sum of Zstandard": (_zstd(checked=False), _zstd(checked=True), [("zstd header",)]),
+    "name in gzip": (
+        gzip.compress(_LOG, mtime=0),
+        gzip.compress(_LOG, mtime=0)[:3] + b"\x08" + gzip.compress(_LOG, mtime=0)[4:10] + b"log\0" + gzip.compress(_LOG, mtime=0)[10:],
+        [("gzip header",)],
+    ),
+    "too deep": (_nested(b"1"), _nested(b"2"), [("not examined", *["content"] * NESTED_DEPTH)]),
     # Anything else.
     "bytes": (b"\0\1\2" * 50, b"\0\1\2" * 20 + b"\0\5\2" + b"\0\1\2" * 29, [("unknown",)]),
     "bytes more": (b"\0\1\2" * 50, b"\0\1\2" * 51, [("unknown",)]),
