@@ -81,7 +81,7 @@ HISTORY_ONLY = Cause(
 BASE_MOVED = Cause(
     "base image moved",
     "All layers below the image's own were replaced by others: the image stands on another base.",
-    "Build on the same base: name it by digest, or take the same setting of //images/base:source.",
+    "Build on the same base, named by digest.",
 )
 PACKAGE_MOVED = Cause(
     "package version moved",
