@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-from absl import flags, logging
 from image_hash.text import printable
 from ocilib.errors import Error as OcilibError
 
@@ -53,6 +52,9 @@ def run_flags(main: Callable[[list[str]], None], argv: list[str]) -> None:
     Raises:
         UsageError: a flag is unknown or malformed.
     """
+    # Late, so that it is 2, too, if that is missing.
+    from absl import flags, logging
+
     logging.use_absl_handler()
     before_end = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     if {"--help", "-h"} & {*before_end}:
@@ -102,6 +104,8 @@ def _say(kind: str, error: object, code: int) -> int:
 
 def _help(main: Callable[[list[str]], None]) -> str:
     """The documentation of MAIN's module, its flags, and the exit codes."""
+    from absl import flags
+
     module = sys.modules[main.__module__]
     lines = []
     for owner, defined in flags.FLAGS.flags_by_module_dict().items():
