@@ -1,5 +1,6 @@
 """Releases on GitHub: complete or not to be seen, taken up where they broke off, never changed."""
 
+import re
 import socket
 from collections.abc import Iterator
 
@@ -65,7 +66,7 @@ def test_a_run_that_broke_off_is_taken_up(server: fake_github.State, client: git
     publish(client, ASSETS[:1])
     server.releases[0]["draft"] = True
     for number in range(150):
-        server.releases.append({"id": 1000 + number, "tag_name": f"v0.0.{number}", "draft": number % 2 == 0})
+        server.releases.append({**server.releases[0], "id": 1000 + number, "tag_name": f"v0.0.{number}", "draft": number % 2 == 0})
     server.requests.clear()
     publish(client)
     assert len([release for release in server.releases if release["tag_name"] == "v1.2.3"]) == 1
@@ -153,16 +154,19 @@ def test_a_refusal_is_one_line_without_the_token(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"[1]", b'{"a": 1}', b""])
-def test_what_is_no_answer_of_github_cannot_be_checked(server: fake_github.State, client: github.Github, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"<html>", b"[1]", b"[{}]", b'[{"id": "1", "name": "x"}]', b'{"a": 1}', b"", b"\xff", b"[" * 10_000])
+@pytest.mark.parametrize("request_line", ["GET .*page=1", "GET .*/tags/", "POST .*/releases", "POST .*/assets", "PATCH"])
+def test_what_is_no_answer_of_github_cannot_be_checked(
+    server: fake_github.State, client: github.Github, content: bytes, request_line: str
+) -> None:
     def garble(handler: fake_github.Handler) -> bool:
-        if handler.path.endswith("page=1"):
-            handler.answer(200, content)
+        if re.match(request_line, f"{handler.command} {handler.path}"):
+            handler.answer(201 if handler.command == "POST" else 200, content)
             return True
         return False
 
     server.hook = garble
-    with pytest.raises(github.GithubError, match="expected a list, found something else"):
+    with pytest.raises(github.GithubError, match="expected (a list|an object with [a-z_, ]*), found something else"):
         publish(client)
 
 

@@ -236,6 +236,16 @@ def test_what_can_be_known_before_is_said_before(repository: Repository, argumen
     assert not repository.rebuilt()
 
 
+def test_an_unexpected_error_records_nothing(repository: Repository, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import image_hash.checkout as c\ndef f(*_): raise ZeroDivisionError\nc.Checkout.build = f\n"
+    )
+    done = publish(repository, FIRST_ON_PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "could not check: unexpected error, see above; please report it"
+    assert not (repository.root / "releases" / VERSION).exists()
+
+
 # Signatures.
 
 

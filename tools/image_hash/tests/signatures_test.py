@@ -7,6 +7,8 @@ import subprocess
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from image_hash import errors, signatures
 
 DATA = b"the list of expected hashes"
@@ -39,6 +41,11 @@ def _keys(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     for name in ALGORITHMS:
         made("pkey", "-in", f"{folder}/{name}.key", "-pubout", "-out", f"{folder}/{name}.pub")
     return folder
+
+
+@pytest.fixture(name="key", scope="module")
+def _key(keys: pathlib.Path) -> signatures.PrivateKey:
+    return signatures.load_private_key(keys / "ec.key", no_password)
 
 
 def pss(algorithm: str) -> tuple[str, ...]:
@@ -76,8 +83,7 @@ def test_another_padding_of_rsa_is_not_accepted(keys: pathlib.Path, tmp_path: pa
         signatures.load_public_key(keys / "rsa.pub").verify(DATA, (tmp_path / "sig").read_bytes())
 
 
-def test_ecdsa_signs_the_same_bytes_every_time(keys: pathlib.Path) -> None:
-    key = signatures.load_private_key(keys / "ec.key", no_password)
+def test_ecdsa_signs_the_same_bytes_every_time(key: signatures.PrivateKey) -> None:
     assert key.sign(DATA) == key.sign(DATA)
 
 
@@ -100,8 +106,7 @@ def test_an_encrypted_key_needs_its_password(keys: pathlib.Path, tmp_path: pathl
         signatures.load_private_key(encrypted, lambda: "")
 
 
-def test_a_private_key_is_not_shown(keys: pathlib.Path) -> None:
-    key = signatures.load_private_key(keys / "ec.key", no_password)
+def test_a_private_key_is_not_shown(key: signatures.PrivateKey) -> None:
     assert "_key" not in repr(key)
 
 
@@ -171,8 +176,29 @@ def test_the_payload_is_what_confidential_space_reads(keys: pathlib.Path, algori
     assert signatures.check_payload(data, annotation, HASH) == key.public
 
 
-def test_a_payload_of_something_else_is_refused(keys: pathlib.Path) -> None:
-    key = signatures.load_private_key(keys / "ec.key", no_password)
+@given(st.binary(max_size=40), st.integers(0, 700), st.text(max_size=100))
+def test_no_damage_of_a_payload_is_more_than_a_refusal(key: signatures.PrivateKey, noise: bytes, position: int, signature: str) -> None:
+    data = signatures.payload("registry.example/a", HASH, key.public)
+    damaged = data[:position] + noise + data[position + len(noise) :]
+    for annotation in (signature, base64.b64encode(key.sign(data)).decode()):
+        if damaged != data:
+            with pytest.raises(errors.Error):
+                signatures.check_payload(damaged, annotation, HASH)
+
+
+@given(st.binary(max_size=40), st.integers(0, 200))
+def test_no_damage_of_a_key_is_more_than_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, key: signatures.PrivateKey, noise: bytes, position: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.pub"
+    path.write_bytes(key.public.pem[:position] + noise + key.public.pem[position + len(noise) :])
+    try:
+        signatures.load_public_key(path)
+    except errors.CheckError as error:
+        assert "\n" not in str(error)
+
+
+def test_a_payload_of_something_else_is_refused(key: signatures.PrivateKey) -> None:
     data = signatures.payload("registry.example/a", HASH, key.public)
 
     def check(altered: bytes, signature: str = "", image_hash: str = HASH) -> None:

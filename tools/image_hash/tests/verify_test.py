@@ -136,6 +136,9 @@ def test_an_unexpected_error_could_not_check(repository: Repository, tmp_path: p
     done = verify(repository, repository.layouts["collector"], FIRST_ON_PATH=str(tmp_path))
     assert done.returncode == 2
     assert last(done) == "could not check: unexpected error, see above; please report it"
+    (tmp_path / "sitecustomize.py").write_text("import image_hash.releases as r\ndef f(*_): raise ZeroDivisionError\nr.find = f\n")
+    done = run("which", "0" * 64, folder=repository.root, FIRST_ON_PATH=str(tmp_path))
+    assert done.returncode == 2
 
 
 # Signatures.

@@ -36,6 +36,9 @@ _PAGE = 100
 # GitHub lists no more than 10,000 results.
 _PAGES = 100
 _MAX_ANSWER = 64 << 20
+# What is read of GitHub's objects.
+_RELEASE = {"id": int, "draft": bool, "tag_name": str, "html_url": str, "upload_url": str}
+_ASSET = {"id": int, "name": str}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +123,15 @@ class Github:
             GithubError: it did not succeed; the next run goes on.
         """
         release = self._find(tag) or self._create(tag, commit, notes)
-        present = {str(asset["name"]): asset for asset in self._assets(release)}
+        present = {asset["name"]: asset for asset in self._assets(release)}
         # All comparisons come before the first change.
         missing = [asset for asset in assets if asset.name not in present or not self._is_there(present[asset.name], asset)]
         for asset in missing:
             self._upload(release, asset, present.get(asset.name))
         if release["draft"]:
-            release = self._json("PATCH", f"{self._of_repository()}/releases/{release['id']}", {"draft": False}, f"publishing {tag}")
+            what = f"publishing {tag}"
+            address = f"{self._of_repository()}/releases/{release['id']}"
+            release = _object(self._request("PATCH", address, what=what, body=_encoded({"draft": False})).body, what, _RELEASE)
         return str(release["html_url"])
 
     # The steps.
@@ -138,9 +143,9 @@ class Github:
         what = f"looking for the release {tag}"
         answer = self._request("GET", f"{self._of_repository()}/releases/tags/{tag}", what=what, statuses=(200, 404))
         if answer.status == 200:
-            return _object(answer.body, what)
+            return _object(answer.body, what, _RELEASE)
         # Drafts are not found by their tag.
-        found = [release for release in self._pages(f"{self._of_repository()}/releases", what) if release.get("tag_name") == tag]
+        found = [release for release in self._pages(f"{self._of_repository()}/releases", what, _RELEASE) if release["tag_name"] == tag]
         if len(found) > 1:
             raise GithubError(f"GitHub has {len(found)} drafts of {tag} in {self._repository}; delete all but one")
         return found[0] if found else None
@@ -150,7 +155,9 @@ class Github:
         what = f"making the release {tag} at {commit} (has that commit been pushed?)"
         for attempt in range(_ATTEMPTS):
             try:
-                return _object(self._send("POST", f"{self._of_repository()}/releases", _JSON, _encoded(content), what, (201,)).body, what)
+                return _object(
+                    self._send("POST", f"{self._of_repository()}/releases", _JSON, _encoded(content), what, (201,)).body, what, _RELEASE
+                )
             except _AgainError as error:  # noqa: PERF203 (it waits anyway)
                 self._wait(attempt, error)
                 # It may have been made all the same.
@@ -160,7 +167,7 @@ class Github:
         raise AssertionError("the last attempt raises")
 
     def _assets(self, release: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return list(self._pages(f"{self._of_repository()}/releases/{release['id']}/assets", "listing the files of the release"))
+        return list(self._pages(f"{self._of_repository()}/releases/{release['id']}/assets", "listing the files of the release", _ASSET))
 
     def _is_there(self, found: Mapping[str, Any], asset: Asset) -> bool:
         """Whether the release has a file.
@@ -197,14 +204,14 @@ class Github:
                 # What an upload that broke leaves (state "starter") keeps the name.
                 self._request("DELETE", f"{self._of_repository()}/releases/assets/{leftover['id']}", what=what, statuses=(204, 404))
             try:
-                answer = _object(self._send("POST", target, asset.media_type, asset.data, what, (201,)).body, what)
+                answer = _object(self._send("POST", target, asset.media_type, asset.data, what, (201,)).body, what, _ASSET)
             except _AgainError as error:
                 self._wait(attempt, error)
-                leftover = next((found for found in self._assets(release) if found.get("name") == asset.name), None)
+                leftover = next((found for found in self._assets(release) if found["name"] == asset.name), None)
                 if leftover and self._is_there(leftover, asset):
                     return
                 continue
-            if answer.get("name") != asset.name or answer.get("state") != "uploaded" or answer.get("size") != len(asset.data):
+            if answer["name"] != asset.name or answer.get("state") != "uploaded" or answer.get("size") != len(asset.data):
                 raise GithubError(f"GitHub: {what}: expected {len(asset.data)} bytes under that name, it says it has something else")
             if not self._is_there(answer, asset):
                 raise GithubError(f"GitHub: {what}: it says that it has the file, and then that it has not")
@@ -221,21 +228,15 @@ class Github:
 
     # One request.
 
-    def _pages(self, address: str, what: str) -> Iterator[dict[str, Any]]:
+    def _pages(self, address: str, what: str, fields: Mapping[str, type]) -> Iterator[dict[str, Any]]:
         for page in range(1, _PAGES + 1):
             answer = self._request("GET", f"{address}?per_page={_PAGE}&page={page}", what=what)
-            try:
-                found = json.loads(answer.body)
-            except ValueError:
-                found = None
-            if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+            found = _parsed(answer.body)
+            if not isinstance(found, list):
                 raise GithubError(f"GitHub: {what}: expected a list, found something else")
-            yield from found
+            yield from (_checked_object(item, what, fields) for item in found)
             if len(found) < _PAGE:
                 return
-
-    def _json(self, method: str, address: str, content: Mapping[str, object], what: str) -> dict[str, Any]:
-        return _object(self._request(method, address, what=what, body=_encoded(content)).body, what)
 
     def _request(
         self,
@@ -315,10 +316,7 @@ class Github:
 
     def _said(self, body: bytes) -> str:
         """What GitHub says about an error, in one printable line without the token."""
-        try:
-            content = json.loads(body)
-        except ValueError:
-            return ""
+        content = _parsed(body)
         if not isinstance(content, dict):
             return ""
         details = content.get("errors")
@@ -335,13 +333,21 @@ def _encoded(content: Mapping[str, object]) -> bytes:
     return json.dumps(content).encode()
 
 
-def _object(body: bytes, what: str) -> dict[str, Any]:
+def _parsed(body: bytes) -> object:
+    """JSON; None if it is none."""
     try:
-        content = json.loads(body)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise GithubError(f"GitHub: {what}: expected an object, found something else")
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(body: bytes, what: str, fields: Mapping[str, type]) -> dict[str, Any]:
+    return _checked_object(_parsed(body), what, fields)
+
+
+def _checked_object(content: object, what: str, fields: Mapping[str, type]) -> dict[str, Any]:
+    if not isinstance(content, dict) or any(not isinstance(content.get(name), kind) for name, kind in fields.items()):
+        raise GithubError(f"GitHub: {what}: expected an object with {', '.join(fields)}, found something else")
     return content
 
 
