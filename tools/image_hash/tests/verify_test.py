@@ -59,9 +59,19 @@ def test_one_image_under_another_name_matches_by_its_name(repository: Repository
 def test_another_image_is_a_mismatch(repository: Repository) -> None:
     done = verify(repository, f"collector={repository.layouts['task_builder']}", repository.layouts["task_builder"])
     assert done.returncode == 1
-    assert f"collector: {repository.hashes['task_builder']}: expected {repository.hashes['collector']}\n" in done.stdout
+    assert f"collector: expected {repository.hashes['collector']}, found {repository.hashes['task_builder']}\n" in done.stdout
     assert f"task_builder: {repository.hashes['task_builder']}: match\n" in done.stdout
     assert last(done) == "MISMATCH: collector: not the image of v1.2.3; do not run or trust it; image_hash compare says what differs"
+
+
+def test_a_release_that_contradicts_itself_is_no_match(repository: Repository) -> None:
+    path = repository.root / f"releases/{VERSION}.json"
+    release = releases.read(path)
+    config = release.images["collector"].config_digest
+    path.write_text(path.read_text().replace(config, images.digest(b"other")))
+    done = verify(repository, repository.layouts["collector"])
+    assert done.returncode == 1
+    assert f"collector: expected the config {images.digest(b'other')}, found {config}\n" in done.stdout
 
 
 def test_a_damaged_image_cannot_be_checked(repository: Repository) -> None:

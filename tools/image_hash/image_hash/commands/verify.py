@@ -10,6 +10,7 @@ What else was published with it, if it is in the folder vX.Y.Z, must be what the
 The last line says what to do.
 """
 
+import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Sequence
@@ -41,10 +42,10 @@ def main(argv: list[str]) -> None:
     found = _given(release, argv) if argv else _rebuilt(release)
     wrong = []
     for image, actual in sorted(found.items()):
-        expected = release.images[image]
-        same = actual.image_hash == expected.image_hash
-        print(f"{image}: {actual.image_hash}: {'match' if same else f'expected {expected.image_hash}'}")
-        if not same:
+        expected = dataclasses.replace(release, images={image: release.images[image]})
+        differences = expected.differences(dataclasses.replace(release, images={image: actual}))
+        print("".join(differences) or f"{image}: {actual.image_hash}: match")
+        if differences:
             wrong.append(image)
     if wrong:
         raise errors.MismatchError(
