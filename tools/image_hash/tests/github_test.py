@@ -154,7 +154,7 @@ def test_a_refusal_is_one_line_without_the_token(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"[1]", b"[{}]", b'[{"id": "1", "name": "x"}]', b'{"a": 1}', b"", b"\xff", b"[" * 10_000])
+@pytest.mark.parametrize("content", [b"<html>", b'[{"id": "1"}]', b"[" * 10_000])
 @pytest.mark.parametrize("request_line", ["GET .*page=1", "GET .*/tags/", "POST .*/releases", "POST .*/assets", "PATCH"])
 def test_what_is_no_answer_of_github_cannot_be_checked(
     server: fake_github.State, client: github.Github, content: bytes, request_line: str

@@ -1,5 +1,6 @@
 """The commands as processes, and a repository with a Bazel that builds what a test wants."""
 
+import copy
 import json
 import os
 import pathlib
@@ -59,16 +60,14 @@ class Repository:
         hashes: image -> its hash.
     """
 
-    def __init__(self, root: pathlib.Path) -> None:
-        """Makes it, with its first commit."""
-        self.root = root
-        self._outputs = root.parent / "outputs"
+    def __init__(self, folder: pathlib.Path) -> None:
+        """Makes it in a folder, with its first commit."""
+        self.place(folder)
+        root = self.root
         self.layouts: dict[str, pathlib.Path] = {}
         self.hashes: dict[str, str] = {}
-        programs = root.parent / "programs"
-        programs.mkdir()
-        self._program(programs / "bazel", _BAZEL)
-        self.environment = {"PATH": f"{programs}:{os.environ['PATH']}", "OUTPUTS": str(self._outputs)}
+        (folder / "programs").mkdir()
+        self._program(folder / "programs/bazel", _BAZEL)
         for folder in (root / "releases", (root / LOCK).parent, self._outputs):
             folder.mkdir(parents=True)
         self._program(root / "scripts/adverse_rebuild.sh", _ADVERSE)
@@ -81,6 +80,20 @@ class Repository:
         self.update()
         self._git("init", "--quiet")
         self.commit()
+
+    def place(self, folder: pathlib.Path) -> None:
+        """Says where it is."""
+        self.root = folder / "checkout"
+        self._outputs = folder / "outputs"
+        self.environment = {"PATH": f"{folder / 'programs'}:{os.environ['PATH']}", "OUTPUTS": str(self._outputs)}
+
+    def copy(self, folder: pathlib.Path) -> "Repository":
+        """The same in another folder: quicker than to make it again."""
+        shutil.copytree(self.root.parent, folder, dirs_exist_ok=True)
+        result = copy.copy(self)
+        result.place(folder)
+        result.layouts = {name: folder / layout.relative_to(self.root.parent) for name, layout in self.layouts.items()}
+        return result
 
     def build(self, contents: Mapping[str, bytes]) -> None:
         """What Bazel builds from now on: image -> content of its only file."""

@@ -18,9 +18,14 @@ VERSION = "v1.2.3"
 FILE = f"releases/{VERSION}.json"
 
 
+@pytest.fixture(name="template", scope="module")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return Repository(tmp_path_factory.mktemp("template"))
+
+
 @pytest.fixture(name="repository")
-def _repository(tmp_path: pathlib.Path) -> Repository:
-    return Repository(tmp_path / "checkout")
+def _repository(template: Repository, tmp_path: pathlib.Path) -> Repository:
+    return template.copy(tmp_path)
 
 
 def publish(repository: Repository, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -20,12 +20,17 @@ def run(*arguments: object, folder: pathlib.Path, **environment: str) -> subproc
     return programs.image_hash(*arguments, folder=folder, **environment)
 
 
-@pytest.fixture(name="repository")
-def _repository(tmp_path: pathlib.Path) -> Repository:
-    """A checkout with a release of what it builds."""
-    repository = Repository(tmp_path / "checkout")
+@pytest.fixture(name="template", scope="module")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    repository = Repository(tmp_path_factory.mktemp("template"))
     repository.record(VERSION)
     return repository
+
+
+@pytest.fixture(name="repository")
+def _repository(template: Repository, tmp_path: pathlib.Path) -> Repository:
+    """A checkout with a release of what it builds."""
+    return template.copy(tmp_path)
 
 
 def verify(repository: Repository, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
