@@ -1,6 +1,7 @@
 """Tests of the parts of a comparison: which layers answer to each other, whose targets and packages hold what."""
 
 import io
+import json
 import threading
 import zipfile
 from collections import Counter
@@ -11,12 +12,12 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 from image_hash import causes
-from image_hash.comparison import layers, matching, origin, packages, tars
+from image_hash.comparison import engine, layers, matching, origin, packages, tars
 from image_hash.comparison.ahead import Ahead
 from image_hash.comparison.tars import read_index
 from image_hash.differences import Difference
 from image_hash.formats.content import Content
-from image_hash.image import Layer
+from image_hash.image import Descriptor, Document, Image, Layer
 from tests import images
 
 
@@ -231,13 +232,11 @@ _FILES = strategies.dictionaries(
 _ORDERED = _FILES.flatmap(lambda files: strategies.permutations(sorted(files.items())))
 
 
-def _layer(files: Sequence[tuple[str, bytes]]) -> Layer:
-    data = images.tar(dict(files))
-
+def _layer_of(tar: bytes) -> Layer:
     def opened() -> BinaryIO:
-        return io.BytesIO(data)
+        return io.BytesIO(tar)
 
-    return Layer(0, images.digest(data), None, "", opened, opened)
+    return Layer(0, images.digest(tar), None, "", opened, opened)
 
 
 @pytest.mark.parametrize("held", [16 << 20, 1000, 0])
@@ -253,13 +252,89 @@ def test_entries_that_differ_are_found_whatever_their_order(held: int, monkeypat
         expected[("layer 0",)] = int(common[0] != common[1])
         if left == right:
             return
-        found = layers.tar_differences(_layer(left), _layer(right))
+        found = layers.tar_differences(_layer_of(images.tar(a)), _layer_of(images.tar(b)))
         assert Counter(difference.place for difference in found) == +expected
         names = {difference.place[1]: difference.cause.name for difference in found if len(difference.place) > 1}
         assert {name for name, cause in names.items() if cause == "file removed"} == a.keys() - b.keys()
         assert {name for name, cause in names.items() if cause == "file added"} == b.keys() - a.keys()
 
     check()
+
+
+_WORDS = strategies.sampled_from(["", "a", "b"])
+_TEXTS = strategies.dictionaries(_WORDS.filter(bool), _WORDS, max_size=2)
+_STEP = strategies.fixed_dictionaries({}, optional={"created_by": _WORDS, "created": _WORDS, "empty_layer": strategies.booleans()})
+_CONFIG = strategies.fixed_dictionaries(
+    {"rootfs": strategies.just({"type": "layers", "diff_ids": [images.digest(b"tar")]})},
+    optional={
+        "author": _WORDS,
+        "created": _WORDS,
+        "variant": _WORDS,
+        "history": strategies.lists(_STEP, max_size=3),
+        "config": strategies.fixed_dictionaries(
+            {},
+            optional={
+                "Env": strategies.lists(strategies.sampled_from(["A=1", "A=2", "B=1"]), max_size=3),
+                "Labels": _TEXTS,
+                "User": _WORDS,
+                "ArgsEscaped": strategies.booleans(),
+                "Healthcheck": strategies.one_of(strategies.none(), strategies.dictionaries(_WORDS, strategies.floats(0, 2), max_size=1)),
+            },
+        ),
+    },
+)
+_POINTER = strategies.fixed_dictionaries({}, optional={"annotations": _TEXTS, "artifactType": _WORDS, "urls": strategies.lists(_WORDS)})
+_MANIFEST = strategies.fixed_dictionaries(
+    {"config": _POINTER, "layers": _POINTER.map(lambda layer: [layer])}, optional={"annotations": _TEXTS, "artifactType": _WORDS}
+)
+_OTHERS = strategies.lists(
+    strategies.fixed_dictionaries({"digest": _WORDS}, optional={"platform": strategies.just({"os": "linux", "architecture": "amd64"})}),
+    max_size=3,
+)
+_DUMPS = strategies.sampled_from([{"indent": 2}, {"sort_keys": True}, {}])
+
+
+def _document(content: Mapping[str, object], form: Mapping[str, object]) -> Document:
+    data = json.dumps(content, **form).encode()  # type: ignore[arg-type]
+    return Document("", images.digest(data), data, content)
+
+
+@strategies.composite
+def _images(draw: strategies.DrawFn) -> Image:
+    """An image of one layer, which is never opened, with documents of all kinds."""
+    layer = Layer(0, images.digest(b"tar"), Descriptor("", images.digest(b"tar"), 3), "", io.BytesIO, io.BytesIO)
+    config = _document(draw(_CONFIG), draw(_DUMPS))
+    content = draw(_MANIFEST)
+    content["config"] |= {"digest": config.digest}
+    content["layers"][0] |= {"digest": layer.diff_id}
+    manifest = _document(content, draw(_DUMPS))
+    entries = [{"digest": manifest.digest}, *draw(_OTHERS)]
+    index = _document({"manifests": draw(strategies.permutations(entries))}, draw(_DUMPS)) if draw(strategies.booleans()) else None
+    return Image("image", "layout", index, manifest, config, (layer,))
+
+
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@hypothesis.given(_images(), _images())
+def test_documents_differ_exactly_if_a_difference_is_found(left: Image, right: Image) -> None:
+    comparison = engine.compare(left, right)
+    assert comparison.same == (left.image_hash == right.image_hash) == (not comparison.differences)
+    assert all(difference.left != difference.right or difference.cause in _ALIKE for difference in comparison.differences)
+
+
+# Whose both sides may read alike: sizes, and what is not told.
+_ALIKE = (causes.JSON_FORMATTING, causes.INDEX_ENTRY)
+
+
+@hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
+@hypothesis.given(strategies.binary(min_size=1, max_size=40), strategies.integers(0, 4000), strategies.booleans())
+def test_damaged_tars_are_compared_or_refused_but_never_break(noise: bytes, offset: int, longer: bool) -> None:
+    data = images.tar({"a": b"1" * 600, "b": b"2"})
+    other = data[:offset] + noise + data[offset + (0 if longer else len(noise)) :]
+    if other == data:
+        return
+    first, second = _layer_of(data), _layer_of(other)
+    assert layers.tar_differences(first, second)
+    assert layers.tar_differences(second, first)
 
 
 def test_what_reads_ahead_gives_all_bytes_in_any_portions() -> None:

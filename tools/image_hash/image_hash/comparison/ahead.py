@@ -6,9 +6,9 @@ import threading
 from types import TracebackType
 from typing import BinaryIO
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 19
 # Blocks that wait to be taken.
-_WAITING = 4
+_WAITING = 8
 
 
 class Ahead:

@@ -4,15 +4,15 @@ Formats: OCI image-spec 1.1 (image-index.md, manifest.md, config.md), Docker ima
 because what it points to does; only that has a cause. A field that is missing, null or empty means the same.
 """
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from image_hash import causes
 from image_hash.causes import Cause
 from image_hash.differences import Difference
 from image_hash.image import Document, Image
-from ocilib import jsontext
 
 _SETTINGS = {
     "Env": causes.ENV,
@@ -41,7 +41,7 @@ def short(value: object) -> str:
     """A value of a document for a person: strings as they are, the rest as JSON, nothing for what is missing."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else re.sub(r"\n *", "", _canonical(value))
+    return value if isinstance(value, str) else _canonical(value)
 
 
 def index_differences(left: Image, right: Image) -> list[Difference]:
@@ -54,7 +54,7 @@ def index_differences(left: Image, right: Image) -> list[Difference]:
     found = list(_fields(("index",), a, b, {"manifests"}))
     own = [_split(document, image) for document, image in ((a, left), (b, right))]
     found += _descriptor(("index", "manifests", "this platform"), own[0][0], own[1][0])
-    others = [{_entry_name(entry): entry for entry in entries} for _, entries in own]
+    others = [_by_name(entries) for _, entries in own]
     for name in sorted({*others[0], *others[1]}):
         x, y = (side.get(name) for side in others)
         if _canonical(x) != _canonical(y):
@@ -120,11 +120,14 @@ def config_differences(left: Document, right: Document) -> list[Difference]:
     return found
 
 
-def formatting_differences(place: str, left: Document, right: Document) -> list[Difference]:
-    """The difference of two documents that say the same with other bytes; none if they are equal, or say another thing."""
-    if left.data == right.data or _canonical(_stated(left.content)) != _canonical(_stated(right.content)):
-        return []
-    return [_formatting((place,), left, right)]
+def formatting_difference(place: str, left: Document, right: Document) -> Difference:
+    """The difference of two documents that differ, though nothing that they say does."""
+    return Difference((place,), causes.JSON_FORMATTING, f"{len(left.data)} bytes", f"{len(right.data)} bytes")
+
+
+def same_layers(left: Document, right: Document) -> bool:
+    """Whether two configs state the same diff ids."""
+    return bool(_mapping(left.content.get("rootfs")).get("diff_ids") == _mapping(right.content.get("rootfs")).get("diff_ids"))
 
 
 def history_differences(
@@ -152,13 +155,13 @@ def history_differences(
 
 def _entries(config: Document, unmatched: frozenset[int]) -> list[tuple[int, Mapping[str, Any]]]:
     entries = [_mapping(entry) for entry in _list(config.content.get("history"))]
-    layers = sum(not entry.get("empty_layer") for entry in entries)
+    layers = sum(entry.get("empty_layer") is not True for entry in entries)
     if layers != len(_list(_mapping(config.content.get("rootfs")).get("diff_ids"))):
         return list(enumerate(entries))  # which entry is of which layer is not known
     kept = []
     layer = 0
     for position, entry in enumerate(entries):
-        if entry.get("empty_layer"):
+        if entry.get("empty_layer") is True:
             kept.append((position, entry))
             continue
         if layer not in unmatched:
@@ -167,20 +170,15 @@ def _entries(config: Document, unmatched: frozenset[int]) -> list[tuple[int, Map
     return kept
 
 
-def _environment(place: tuple[str, ...], left: Sequence[Any], right: Sequence[Any]) -> Iterator[Difference]:
+def _environment(place: tuple[str, ...], left: list[Any], right: list[Any]) -> Iterator[Difference]:
     a, b = ({str(entry).partition("=")[0]: str(entry) for entry in entries} for entries in (left, right))
-    if sorted(map(str, left)) == sorted(map(str, right)):
-        if left != right:
-            yield Difference(place, causes.ENV, f"order {', '.join(a)}", f"order {', '.join(b)}")
-        return
-    found = False
-    for name in sorted({*a, *b}):
-        if a.get(name) != b.get(name):
-            found = True
-            texts = [side[name].partition("=")[2] if name in side else "not set" for side in (a, b)]
-            yield Difference((*place, name), causes.ENV, texts[0], texts[1])
-    if not found:
-        yield Difference(place, causes.ENV, f"{len(left)} entries", f"{len(right)} entries")  # one is there twice
+    names = [name for name in sorted({*a, *b}) if a.get(name) != b.get(name)]
+    for name in names:
+        texts = [side[name].partition("=")[2] if name in side else "not set" for side in (a, b)]
+        yield Difference((*place, name), causes.ENV, texts[0], texts[1])
+    if not names and left != right:
+        # In another order, or one is there twice.
+        yield Difference(place, causes.ENV, short(left), short(right))
 
 
 def _fields(place: tuple[str, ...], left: Document, right: Document, apart: set[str]) -> Iterator[Difference]:
@@ -204,9 +202,9 @@ def _descriptor(place: tuple[str, ...], left: Mapping[str, Any], right: Mapping[
 def _annotations(place: tuple[str, ...], left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Difference]:
     a, b = _mapping(left.get("annotations")), _mapping(right.get("annotations"))
     for name in sorted({*a, *b}):
-        if _canonical(a.get(name)) != _canonical(b.get(name)):
+        if name not in a or name not in b or _canonical(a[name]) != _canonical(b[name]):
             cause = causes.BASE_MOVED if name in _BASE_ANNOTATIONS and name in a and name in b else causes.ANNOTATION
-            yield Difference((*place, "annotations", name), cause, short(a.get(name)), short(b.get(name)))
+            yield Difference((*place, "annotations", name), cause, _present(a, name), _present(b, name))
 
 
 def _order_or_formatting(place: tuple[str, ...], left: Document, right: Document, name: str, cause: Cause) -> Iterator[Difference]:
@@ -215,16 +213,7 @@ def _order_or_formatting(place: tuple[str, ...], left: Document, right: Document
     if _canonical(left.content.get(name)) != _canonical(right.content.get(name)):
         yield Difference((*place, name), cause, "one order", "another order")
     else:
-        yield _formatting(place, left, right)
-
-
-def _stated(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Without fields that say nothing, on the levels where they do."""
-    return {name: _stated(value) if name == "config" and isinstance(value, Mapping) else value for name, value in content.items() if value}
-
-
-def _formatting(place: tuple[str, ...], left: Document, right: Document) -> Difference:
-    return Difference(place, causes.JSON_FORMATTING, f"{len(left.data)} bytes", f"{len(right.data)} bytes")
+        yield formatting_difference(place[0], left, right)
 
 
 def _value(place: tuple[str, ...], cause: Cause, left: object, right: object) -> Iterator[Difference]:
@@ -237,14 +226,8 @@ def _names(left: Mapping[str, Any], right: Mapping[str, Any], apart: set[str]) -
 
 
 def _canonical(value: object) -> str:
-    # Not `==`, for which true is 1, and all numbers with a fraction are equal in ocilib.
-    return jsontext.dumps(_sorted(value))
-
-
-def _sorted(value: Any) -> Any:  # noqa: ANN401 (JSON)
-    if isinstance(value, Mapping):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+    # Not `==`, for which true is 1.
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _present(side: Mapping[str, Any], key: str) -> str:
@@ -260,6 +243,15 @@ def _split(index: Document, image: Image) -> tuple[Mapping[str, Any], list[Mappi
     entries = [_mapping(entry) for entry in _list(index.content.get("manifests"))]
     own = [entry for entry in entries if image.manifest and entry.get("digest") == image.manifest.digest]
     return (own[0] if own else {}), [entry for entry in entries if entry not in own[:1]]
+
+
+def _by_name(entries: list[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for entry in entries:
+        name = _entry_name(entry)
+        number = sum(other == name or other.startswith(f"{name} (") for other in found)
+        found[f"{name} ({number + 1})" if number else name] = entry
+    return found
 
 
 def _entry_name(entry: Mapping[str, Any]) -> str:

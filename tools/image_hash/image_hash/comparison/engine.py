@@ -62,11 +62,13 @@ class _Pair:
             found += documents.manifest_differences(left.manifest, right.manifest)
         configs = documents.config_differences(left.config, right.config)
         configs += documents.history_differences(left.config, right.config, *_unmatched(matched))
-        configs = configs or documents.formatting_differences("config", left.config, right.config)
+        if not configs and left.config.data != right.config.data and documents.same_layers(left.config, right.config):
+            configs.append(documents.formatting_difference("config", left.config, right.config))
         found += configs + self._of_layers(matched)
         if not found and left.manifest and right.manifest:
-            found += documents.formatting_differences("manifest", left.manifest, right.manifest)
-        return _named_history(found) or [Difference(("image",), causes.UNKNOWN, left.image_hash or "", right.image_hash or "")]
+            # All that manifests point to is equal.
+            found.append(documents.formatting_difference("manifest", left.manifest, right.manifest))
+        return _named_history(found)
 
     def _of_layers(self, matched: Matching) -> list[Difference]:
         jobs = [self._executor.submit(self._changed, *pair) for pair in matched.changed]
