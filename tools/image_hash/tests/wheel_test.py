@@ -110,7 +110,7 @@ def test_the_wheel_has_all_modules_and_nothing_of_this_machine(wheel: pathlib.Pa
         assert {entry.date_time for entry in reader.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {entry.external_attr >> 16 & 0o777 for entry in reader.infolist()} <= {0o644, 0o664}
         metadata = email.message_from_bytes(next(reader.read(name) for name in names if name.endswith("METADATA")))
-        assert metadata.get_all("Requires-Dist") == ["absl-py>=2", "cryptography>=42", "zstandard>=0.22"]
+        assert metadata.get_all("Requires-Dist") == ["absl-py>=2", "cryptography>=43", "zstandard>=0.22"]
         assert wheel.name.startswith(f"{metadata['Name'].replace('-', '_')}-{metadata['Version']}-")
 
 
