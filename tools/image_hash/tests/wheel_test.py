@@ -81,6 +81,27 @@ def test_the_command_computes_and_compares_without_bazel(programs: pathlib.Path,
     assert _run(programs, "compute", path).returncode == 2
 
 
+def test_a_release_is_verified_without_a_checkout(programs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    layout = images.Layout(tmp_path / "collector")
+    manifest = layout.image([images.tar({"a": b"b"})])
+    config = json.loads(layout.path(manifest["digest"]).read_bytes())["config"]["digest"]
+    layers = [{"digest": images.digest(images.tar({"a": b"b"})), "diff_id": images.digest(images.tar({"a": b"b"})), "size": 1}]
+    image = {"image_hash": manifest["digest"], "config_digest": config, "layers": layers, "labels": {}, "entrypoint": ["/a"]}
+    release = {"schema": 2, "release": "v1.2.3", "commit": "1" * 40, "rebuild": "", "build_settings": {}, "locks": {}, "documents": {}}
+    path = tmp_path / "v1.2.3.json"
+    path.write_text(json.dumps(release | {"images": {"collector": image}}))
+    key = tmp_path / "key"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key], check=True)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", f"{key}.pub"], check=True)
+    subprocess.run(["openssl", "dgst", "-sha256", "-sign", key, "-out", f"{path}.sig", path], check=True)
+    arguments = ("verify", "--release", "v1.2.3", "--releases", str(tmp_path), "--public_key", f"{key}.pub", layout.finish(manifest))
+    done = _run(programs, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith("MATCH: 1 of 1 images equal those of v1.2.3")
+    path.write_text(path.read_text() + " ")
+    assert _run(programs, *arguments).returncode == 1
+
+
 def test_every_command_starts(programs: pathlib.Path) -> None:
     overview = _run(programs, "--help").stdout
     commands = re.findall(r"^  (\w+) ", overview, re.MULTILINE)
