@@ -21,7 +21,7 @@ from image_hash.formats.explain import explain
 
 # All formats together take about 20 seconds in CI; RANDOM_EXAMPLES asks for more.
 _EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "40"))
-_POSITIONS = 60
+_POSITIONS = 150
 
 
 def _zip(method: int, *members: tuple[str, bytes]) -> bytes:

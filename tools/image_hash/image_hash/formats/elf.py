@@ -44,7 +44,6 @@ class _Section:
         address: sh_addr.
         data: empty for what takes no room in the file.
         size: in memory.
-        start: where the data are in the file.
         fields: what else its header says.
     """
 
@@ -54,7 +53,6 @@ class _Section:
     address: int
     data: Content
     size: int
-    start: int
     fields: Fields
 
 
@@ -140,7 +138,7 @@ class _Elf:
                 ("link", words[link] if link < count else str(link)),
                 ("info", "" if kind in _INDEX_IN_INFO else str(info)),
             )
-            self.sections[name] = _Section(name, kind, flags, address, part, length, start, fields)
+            self.sections[name] = _Section(name, kind, flags, address, part, length, fields)
 
     def functions(self) -> dict[str, bytes]:
         """Hash of the code of each function that a symbol names; those of .symtab, or else of .dynsym."""
@@ -211,9 +209,9 @@ def compare(left: Content, right: Content, place: tuple[str, ...]) -> list[Diffe
 
 def _header_differences(a: _Elf, b: _Elf, place: tuple[str, ...], *, follows: bool) -> Iterator[Difference]:
     """What headers say of equal sections; addresses FOLLOW where code differs."""
-    alike = [(name, section.start, section.size) for name, section in a.sections.items()] == [
-        (name, section.start, section.size) for name, section in b.sections.items()
-    ]
+    sizes = [[(name, section.size) for name, section in side.sections.items()] for side in (a, b)]
+    # Else sections lie elsewhere for that reason.
+    alike = sizes[0] == sizes[1]
     if a.headers == b.headers or (follows and not alike):
         return
     found = False
@@ -226,7 +224,7 @@ def _header_differences(a: _Elf, b: _Elf, place: tuple[str, ...], *, follows: bo
             found = True
             yield Difference((*place, name), COMPILED_CODE, *changed(section.fields, other.fields))
     if alike and not found:
-        # Something that no program reads, or an index that does not fit.
+        # Sections of the same sizes lie elsewhere, or something that no program reads.
         yield Difference(place, UNKNOWN, f"headers {a.headers.hex()[:16]}", f"headers {b.headers.hex()[:16]}")
 
 
@@ -251,8 +249,9 @@ def _shown(section: _Section | None, cause: Cause) -> str:
         return "none"
     data = section.data.read(0, _LARGEST_SHOWN)
     if cause == BUILD_ID:
-        # A note: sizes of name and description, type, then both, each filled up to four bytes.
-        return data[16:].hex() or "empty"
+        # A note: sizes of name and description, type, then both. What is no such note is shown as a whole.
+        usual = data[12:16] == b"GNU\0" and struct.unpack("<3L", data[:12]) == (4, len(data) - 16, 3)
+        return (data[16:] if usual else data).hex()
     if cause == DEBUG_LINK:
         name, _, rest = data.partition(b"\0")
         return f"{text(name)}, {rest[-4:].hex()}"
