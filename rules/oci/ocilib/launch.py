@@ -210,7 +210,9 @@ def _label_problems(labels: Mapping[str, Json]) -> list[str]:
             if meaning is None or not is_canonical(meaning, value):
                 found.append(_expected(key, value))
         elif _means_policy(key):
-            found.append(f"the label {key} is unknown to the launcher, which ignores it{_nearest(key)}")
+            # Finding what was meant is slow, and 20 are no slips.
+            nearest = _nearest(key) if len(found) < 20 else ""
+            found.append(f"the label {key} is unknown to the launcher, which ignores it{nearest}")
     if clash := _clash(labels):
         found.append(clash)
     return found

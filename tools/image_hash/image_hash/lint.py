@@ -36,6 +36,8 @@ _CODE_VARIABLES = frozenset(
         *("LD_PRELOAD", "NODE_OPTIONS", "PATH", "PERL5LIB", "PERL5OPT", "PYTHONHOME", "PYTHONPATH", "RUBYLIB", "RUBYOPT", "_JAVA_OPTIONS"),
     }
 )
+# Sentences of a kind in the text.
+_SHOWN = 50
 _MONITORING = {launch.NONE: "no", launch.MEMORY_ONLY: "memory", launch.ALL: "all"}
 
 
@@ -94,7 +96,10 @@ def table(found: Mapping[str, Any]) -> str:
         lines.append("  the launcher starts it; what the operator can still change, and the claim that shows it:")
         lines += [f"    {setting:<17} {value:<40} {claim}".rstrip() for setting, value, claim in _rows(found["operator"])]
     for kind in ("error", "warning"):
-        lines += [f"  {kind}: {text}" for text in found[f"{kind}s"]]
+        texts = found[f"{kind}s"]
+        lines += [f"  {kind}: {text}" for text in texts[:_SHOWN]]
+        if len(texts) > _SHOWN:
+            lines.append(f"  and {len(texts) - _SHOWN} more {kind}s; --json has all")
     lines.append(f"  {_count(found['errors'], 'error')}, {_count(found['warnings'], 'warning')}")
     return "\n".join(lines) + "\n"
 

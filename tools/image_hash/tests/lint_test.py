@@ -181,6 +181,14 @@ def test_huge_and_hostile_labels_make_short_printable_sentences() -> None:
             assert all(c.isprintable() or c == "\n" for c in text)
 
 
+def test_many_errors_are_cut_in_the_text_and_take_no_time() -> None:
+    result = found({f"tee.launch_policy.x{number}": "" for number in range(50_000)})
+    assert len(result["errors"]) == 50_000
+    lines = lint.table(result).splitlines()
+    assert len(lines) < 80
+    assert "  and 49950 more errors; --json has all" in lines
+
+
 # The launcher's code again, statement by statement, with none of ours: GetLaunchPolicy, Verify and what they call.
 
 
