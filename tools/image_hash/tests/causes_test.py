@@ -123,6 +123,13 @@ def _with_process_id(number: int) -> Callable[[Entry], None]:
     return apply
 
 
+def _with_pax_time(text: str) -> Callable[[Entry], None]:
+    def apply(entry: Entry) -> None:
+        entry.headers = pax_header({"mtime": text}) + entry.headers[-512:]
+
+    return apply
+
+
 def _as_device(number: int) -> Callable[[Entry], None]:
     def apply(entry: Entry) -> None:
         entry.patch(156, b"3")
@@ -402,6 +409,7 @@ _CASES: dict[str, tuple[Cause, int, Change, Change | None]] = {
     "device number": (causes.DEVICE_NUMBER, 1, _entry(_as_device(5)), _entry(_as_device(3))),
     "pax records": (causes.PAX_HEADER, 1, _entry(_with_pax), None),
     "process id in a pax header": (causes.PAX_HEADER, 1, _entry(_with_process_id(34)), _entry(_with_process_id(12))),
+    "time written in another way": (causes.PAX_HEADER, 1, _entry(_with_pax_time("0.00")), _entry(_with_pax_time("0.0"))),
     "ustar instead of GNU": (causes.TAR_FORMAT, 1, _entry(lambda entry: entry.patch(257, b"ustar\x0000")), None),
     "blanks in numbers": (causes.TAR_FORMAT, 1, _entry(lambda entry: entry.patch(108, b"     0 \0")), None),
     "paths with a dot": (causes.TAR_FORMAT, 1, _entry(lambda entry: entry.patch(0, b"./etc/passwd")), None),
@@ -458,3 +466,23 @@ def test_exactly_the_cause_is_named_whichever_image_comes_first(case: str, origi
             comparison = engine.compare(first, second)
             assert not comparison.same
             assert [difference.cause.name for difference in comparison.differences] == [expected.name] * count
+
+
+def _nested(_: zipfile.ZipInfo, content: bytes) -> bytes:
+    return _patched(content, 10, b"\1\1\1\1")
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "target"),
+    [
+        (_member(_timestamp), _CLASS, "//shuffler/services/collector:collector_application"),
+        (_member(_nested, "BOOT-INF/lib/shuffler/common/web/libweb.jar"), "META-INF/", "//shuffler/common/web:web"),
+    ],
+)
+def test_inside_of_a_jar_the_target_is_that_of_its_part(
+    change: Change, place: str, target: str, original: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    left, right = _made(original, tmp_path, change, _SAME_JAR)
+    with open_image(str(left)) as a, open_image(str(right)) as b:
+        found = engine.compare(a, b).differences
+    assert {(difference.place[-1], difference.target) for difference in found} == {(place, target)}

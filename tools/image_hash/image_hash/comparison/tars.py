@@ -321,8 +321,10 @@ def entry_differences(left: Entry, right: Entry) -> Iterator[tuple[Cause, str, s
             yield cause, in_left, in_right
     if left.padding != right.padding:
         yield causes.TAR_PADDING, _padding(left), _padding(right)
-    elif not found and a.size == b.size and left.pax == right.pax:
-        yield causes.TAR_FORMAT, f"{left.form}, header {left.headers.hex()[:12]}", f"{right.form}, header {right.headers.hex()[:12]}"
+    elif not found and a.size == b.size:
+        # The same, said with other bytes.
+        cause = causes.TAR_FORMAT if left.pax == right.pax else causes.PAX_HEADER
+        yield cause, f"{left.form}, header {left.headers.hex()[:12]}", f"{right.form}, header {right.headers.hex()[:12]}"
 
 
 def _kind_cause(left: str, right: str) -> Cause:
