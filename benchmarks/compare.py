@@ -42,9 +42,9 @@ def make_layout(folder: pathlib.Path, line: str) -> pathlib.Path:
         for number in range(_FILES):
             _add(tar, f"usr/lib/app/part{number:04}.bin", number.to_bytes(8, "big") + noise)
         _add(tar, "usr/lib/app/settings.txt", "".join(f"setting{number} = {number}\n" for number in range(1000)).encode() + line.encode())
-    with open(folder / "layer", "rb") as file:
-        digest = hashlib.sha256()
-        while part := file.read(1 << 20):
+    digest = hashlib.sha256()
+    with open(folder / "layer", "rb") as stream:
+        while part := stream.read(1 << 20):
             digest.update(part)
     layer = (folder / "layer").rename(blobs / digest.hexdigest())
     config = {

@@ -6,7 +6,7 @@ import threading
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import hypothesis
 import pytest
@@ -263,8 +263,9 @@ def test_entries_that_differ_are_found_whatever_their_order(held: int, monkeypat
 
 _WORDS = strategies.sampled_from(["", "a", "b"])
 _TEXTS = strategies.dictionaries(_WORDS.filter(bool), _WORDS, max_size=2)
-_STEP = strategies.fixed_dictionaries({}, optional={"created_by": _WORDS, "created": _WORDS, "empty_layer": strategies.booleans()})
-_CONFIG = strategies.fixed_dictionaries(
+_Json = strategies.SearchStrategy[dict[str, Any]]
+_STEP: _Json = strategies.fixed_dictionaries({}, optional={"created_by": _WORDS, "created": _WORDS, "empty_layer": strategies.booleans()})
+_CONFIG: _Json = strategies.fixed_dictionaries(
     {"rootfs": strategies.just({"type": "layers", "diff_ids": [images.digest(b"tar")]})},
     optional={
         "author": _WORDS,
@@ -283,19 +284,21 @@ _CONFIG = strategies.fixed_dictionaries(
         ),
     },
 )
-_POINTER = strategies.fixed_dictionaries({}, optional={"annotations": _TEXTS, "artifactType": _WORDS, "urls": strategies.lists(_WORDS)})
-_MANIFEST = strategies.fixed_dictionaries(
+_POINTER: _Json = strategies.fixed_dictionaries(
+    {}, optional={"annotations": _TEXTS, "artifactType": _WORDS, "urls": strategies.lists(_WORDS)}
+)
+_MANIFEST: _Json = strategies.fixed_dictionaries(
     {"config": _POINTER, "layers": _POINTER.map(lambda layer: [layer])}, optional={"annotations": _TEXTS, "artifactType": _WORDS}
 )
-_OTHERS = strategies.lists(
+_OTHERS: strategies.SearchStrategy[list[dict[str, Any]]] = strategies.lists(
     strategies.fixed_dictionaries({"digest": _WORDS}, optional={"platform": strategies.just({"os": "linux", "architecture": "amd64"})}),
     max_size=3,
 )
-_DUMPS = strategies.sampled_from([{"indent": 2}, {"sort_keys": True}, {}])
+_DUMPS: _Json = strategies.sampled_from([{"indent": 2}, {"sort_keys": True}, {}])
 
 
-def _document(content: Mapping[str, object], form: Mapping[str, object]) -> Document:
-    data = json.dumps(content, **form).encode()  # type: ignore[arg-type]
+def _document(content: Mapping[str, Any], form: Mapping[str, Any]) -> Document:
+    data = json.dumps(content, **form).encode()
     return Document("", images.digest(data), data, content)
 
 
