@@ -3,6 +3,7 @@
 Exit codes, frozen: 0 match or success, 1 mismatch, 2 could not check (any other failure too), 64 wrong usage.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -70,30 +71,46 @@ def run_flags(main: Callable[[list[str]], None], argv: list[str]) -> None:
 
 def exit_with(action: Callable[[], None]) -> NoReturn:
     """Ends the process with the exit code of what ACTION raises. Whatever it is, it is 1 only if something was found to differ."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is None:
+                # Closed by the caller, who wants the exit code only.
+                setattr(sys, name, os.fdopen(os.dup(nowhere), "w"))
+            elif isinstance(stream, io.TextIOWrapper):
+                # What the terminal has no characters for is no error.
+                stream.reconfigure(errors="backslashreplace")
+        code = _outcome(action)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:  # noqa: BLE001 (not even an interrupt)
+        # Nobody reads on, or the disk is full. Python would try again at its end, and exit with something else.
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        code = COULD_NOT_CHECK
+    sys.exit(code)
+
+
+def _outcome(action: Callable[[], None]) -> int:
+    """The exit code of what ACTION raises, after a line that says it."""
     try:
         action()
         sys.stdout.flush()
-        code = MATCH
     except MismatchError as error:
-        code = _say("MISMATCH", error, MISMATCH)
+        return _say("MISMATCH", error, MISMATCH)
     except UsageError as error:
-        code = _say("usage", error, USAGE)
+        return _say("usage", error, USAGE)
     except (CheckError, OcilibError, OSError) as error:
-        code = _say("could not check", error, COULD_NOT_CHECK)
+        return _say("could not check", error, COULD_NOT_CHECK)
     except Error as error:
-        code = _say("error", error, COULD_NOT_CHECK)
+        return _say("error", error, COULD_NOT_CHECK)
     except KeyboardInterrupt:
-        code = _say("could not check", "interrupted", COULD_NOT_CHECK)
+        return _say("could not check", "interrupted", COULD_NOT_CHECK)
     except BaseException:  # noqa: BLE001 (whatever it is, even an exit: it could not be checked)
         traceback.print_exc()
-        code = _say("could not check", "unexpected error, see above; please report it", COULD_NOT_CHECK)
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # Nobody reads on, or the disk is full. Python would flush again at its end, and exit with 120.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = COULD_NOT_CHECK
-    sys.exit(code)
+        return _say("could not check", "unexpected error, see above; please report it", COULD_NOT_CHECK)
+    return MATCH
 
 
 def _say(kind: str, error: object, code: int) -> int:

@@ -111,12 +111,13 @@ def test_every_command_starts(programs: pathlib.Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), command
 
 
-def test_it_starts_before_anyone_wonders(programs: pathlib.Path) -> None:
-    _run(programs, "compute", "--help")  # Python writes its bytecode.
+@pytest.mark.parametrize("command", ["compute", "compare", "lint", "verify", "which"])
+def test_it_starts_before_anyone_wonders(programs: pathlib.Path, command: str) -> None:
+    _run(programs, command, "--help")  # Python writes its bytecode.
     seconds = []
-    for _ in range(10):
+    for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        _run(programs, "compute", "--help")
+        _run(programs, command, "--help")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         # Not of the clock, which also counts what else this machine does: on an idle one both are the same.
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
