@@ -18,7 +18,7 @@ from image_hash.commands.image_flags import INSECURE, PLATFORM
 from image_hash.commands.json_flag import JSON
 from image_hash.comparison import engine, expected
 from image_hash.differences import Comparison
-from image_hash.report import html, json, text
+from image_hash.report import json, text
 from image_hash.sources import open_image
 
 _EXPECTED = flags.DEFINE_string("expected", None, "A list of expected hashes to compare with: releases/current.json or a release's.")
@@ -35,6 +35,8 @@ def main(argv: list[str]) -> None:
     """
     comparisons = _with_expected(argv, _EXPECTED.value) if _EXPECTED.value is not None else [_two(argv)]
     if _HTML.value is not None:
+        from image_hash.report import html
+
         html.write(_HTML.value, comparisons)
     print(json.render(comparisons) if JSON.value else text.render(comparisons), end="")
     different = [comparison.right for comparison in comparisons if not comparison.same]
