@@ -29,6 +29,11 @@ class JsonTextTest(unittest.TestCase):
     def test_a_key_that_comes_twice_keeps_its_place_and_takes_the_last_value(self) -> None:
         self.assertEqual(_again('{"a":1,"b":2,"a":3}'), '{\n  "a": 3,\n  "b": 2\n}')
 
+    def test_a_number_that_python_would_not_take_is_refused(self) -> None:
+        self.assertEqual(_again("9" * 4000), "9" * 4000)
+        with self.assertRaisesRegex(jsontext.JsonError, "x.json: a number of more than 4000 digits at character 5000"):
+            _again("9" * 5000)
+
     def test_numbers_keep_their_text_in_canonical_form(self) -> None:
         # jq 1.7's manual, section on numbers; and the General Decimal Arithmetic specification, to-scientific-string.
         for text, expected in (
