@@ -290,6 +290,26 @@ def test_an_archive_with_wrong_bytes_is_refused_and_a_damaged_cache_is_mended(ch
     assert mirror.debs() == [f"/{ARCHIVE_NAME}/pool/lib/lib_1.0_all.deb"]
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_without_a_mirror_what_the_archive_lacks_is_named(checkout: Checkout, mirror: Mirror, tmp_path: Path, damaged: bool) -> None:
+    assert checkout.run("tar").returncode == 0
+    archive = tmp_path / "archive"
+    (checkout.cache / "repository").rename(archive)
+    archived = archive / checkout.cached("lib").relative_to(checkout.cache / "repository")
+    archived.unlink()
+    if damaged:
+        archived.write_bytes(b"cut off")
+    shutil.rmtree(mirror.root / "pool")
+    mirror.index()
+    failed = checkout.run("build", INPUT_ARCHIVE=str(archive))
+    assert failed.returncode == 1
+    [line] = [line for line in failed.stderr.splitlines() if "missing everywhere" in line]
+    digest = checkout.locked()["lib"][3]
+    assert f"missing everywhere: lib=1.0 sha256 {digest}: tried the input archive, " in line
+    assert (f"{archive} gave other bytes than sha256 {digest}" in line) == damaged
+    assert line.endswith("give an input archive (INPUT_ARCHIVE=DIR) or move the lock (environment.sh lock update)")
+
+
 def test_drift_goes_on_and_is_written_down(checkout: Checkout, mirror: Mirror) -> None:
     mirror.publish("lib", "2.0")
     made = checkout.run("build")

@@ -8,6 +8,8 @@ A lock (README.md describes it) says *what*: name, version, sha256. *Where* is f
 4.  the snapshot service of Debian, which keeps every version for ever, at the time of the lock.
 """
 
+load("//toolchains:inputs.bzl", "archived", "nowhere", "ways_out")
+
 _FORMAT = 1
 
 # Not a mirror: the only place where a version stays when the suites have moved on. https://snapshot.debian.org/
@@ -60,16 +62,7 @@ def _mirrors(rctx):
 
 def _places(rctx, package, mirrors):
     """Returns the URLs at which a package may be, the likeliest first."""
-    urls = []
-
-    # Read without a note of it: another archive gives the same bytes, so it is no reason to fetch again.
-    archive = rctx.os.environ.get("INPUT_ARCHIVE")
-    if archive:
-        if not archive.startswith("/"):
-            fail("INPUT_ARCHIVE is %r: expected the absolute path of a folder" % archive)
-        path = "%s/content_addressable/sha256/%s/file" % (archive.rstrip("/"), package.sha256)
-        if rctx.path(path).exists:
-            urls.append("file://" + path)
+    urls = archived(rctx, package.sha256)
 
     # The same suite; another suite of the same archive (the pool is one); by convention the archives of a mirror are side by side.
     bases = [base for base, suite in mirrors if suite == package.suite]
@@ -101,11 +94,10 @@ def _download(rctx, packages, directory):
     missing = []
     for package, urls, download in pending:
         if not download.wait().success:
-            missing.append("%s %s, sha256 %s, sought at %s" % (package.name, package.version, package.sha256, ", ".join(urls)))
+            what = nowhere(rctx, "Debian package %s %s" % (package.name, package.version), package.sha256)
+            missing.append("%s; sought at %s" % (what, ", ".join(urls)))
     if missing:
-        fail(("Debian packages of @%s with the locked sha256 were found neither in Bazel's repository cache nor elsewhere: %s. " +
-              "Ways out: set INPUT_ARCHIVE to an archive of this commit's inputs; add a mirror to apt's sources; " +
-              "or move on to versions that exist: bazel run //toolchains/debian:lock -- update") % (rctx.name, "; ".join(missing)))
+        fail("%s. %s" % ("; ".join(missing), ways_out("//toolchains/debian:lock")))
 
 def _debian_packages_impl(rctx):
     packages = _read_locks(rctx)

@@ -9,7 +9,7 @@ the environment or in `go env`). A zip is sought in this order, and is taken onl
 3. whatever the configuration of Go says, with one run of it for all that are still missing.
 """
 
-load("//toolchains:inputs.bzl", "WAYS_OUT", "archived")
+load("//toolchains:inputs.bzl", "archived", "nowhere", "ways_out")
 
 # Nothing of the caller's Go has a say in what is built.
 _BUILD_ENVIRONMENT = {
@@ -66,15 +66,12 @@ def _run_go(rctx, modules):
 
 def _missing(rctx, module, brought):
     """The reason why a module is not there after all."""
-    what = "Go module %s, sha256 %s" % (module["key"].replace("@", " "), module["sha256"])
+    what = nowhere(rctx, "Go module " + module["key"].replace("@", " "), module["sha256"])
     by_go = brought.modules.get(module["key"])
     if by_go and by_go.zip:
         found = rctx.download(url = "file://" + by_go.zip, output = "wrong.zip", canonical_id = module["key"]).sha256
-        return "%s: what Go brings has the sha256 %s" % (what, found)
-    return "%s: neither in Bazel's repository cache nor, whole, in an input archive, and Go says: %s" % (
-        what,
-        (by_go.error if by_go else None) or brought.error,
-    )
+        return "%s; what Go brings has the sha256 %s" % (what, found)
+    return "%s; Go says: %s" % (what, (by_go.error if by_go else None) or brought.error)
 
 def _go_modules_impl(rctx):
     lock = json.decode(rctx.read(rctx.attr.lock))
@@ -87,7 +84,7 @@ def _go_modules_impl(rctx):
         zips = {key: said.zip for key, said in brought.modules.items() if said.zip}
         missing = _fetch(rctx, missing, lambda module: ["file://" + zips[module["key"]]] if module["key"] in zips else [])
         if missing:
-            fail("%s. %s" % ("; ".join([_missing(rctx, module, brought) for module in missing]), WAYS_OUT % "//toolchains/go:lock"))
+            fail("%s. %s" % ("; ".join([_missing(rctx, module, brought) for module in missing]), ways_out("//toolchains/go:lock")))
         rctx.delete("_go")
     for module in modules:
         zip = "zip/%s.zip" % module["sha256"]

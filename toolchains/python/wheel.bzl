@@ -42,9 +42,9 @@ def target_name(package):
     return package.replace("-", "_").replace(".", "_").lower()
 
 def _wheel_impl(rctx):
-    what = "%s %s" % (rctx.attr.package, rctx.attr.version)
+    what = "PyPI package %s %s" % (rctx.attr.package, rctx.attr.version)
 
-    def from_pypi():
+    def from_pypi(why):
         rctx.file("_pip/requirements.txt", "%s==%s --hash=sha256:%s\n" % (rctx.attr.package, rctx.attr.version, rctx.attr.sha256), executable = False)
 
         # pip brings authorities of its own; those of the machine are meant, unless the configuration of pip names others.
@@ -53,7 +53,7 @@ def _wheel_impl(rctx):
         if not rctx.getenv("REQUESTS_CA_BUNDLE") and rctx.path(authorities).exists:
             environment["REQUESTS_CA_BUNDLE"] = authorities
         pip = [file for file in rctx.path(rctx.attr._python).dirname.dirname.get_child("lib/python3.10/ensurepip/_bundled").readdir() if file.basename.startswith("pip-")][0]
-        run(rctx, what, [
+        run(rctx, why, [
             rctx.path(rctx.attr._python),
             "-I",
             "-B",
@@ -97,7 +97,6 @@ wheel_repo = repository_rule(
         "version": attr.string(mandatory = True),
         "_python": attr.label(default = Label("@python3_10//:bin/python3.10")),
     },
-    environ = ["INPUT_ARCHIVE"],
 )
 
 _REPOSITORIES = """\

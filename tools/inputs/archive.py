@@ -16,6 +16,7 @@ import os
 import pathlib
 import shutil
 import stat
+import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent import futures
@@ -108,6 +109,8 @@ def write(inputs: Sequence[locks.Input], cache: pathlib.Path, folder: pathlib.Pa
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         missing = [line for line in pool.map(lambda item: add(item, cache, folder), inputs) if line]
     if not missing:
+        # The files must be on disk before the index that vouches for them.
+        subprocess.run(["sync", "--file-system", str(folder)], check=True)
         with tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as partial:
             new = pathlib.Path(partial, INDEX)
             new.write_text(index_text(inputs), "utf-8")

@@ -10,8 +10,8 @@ from runfiles import runfiles
 
 from tools.inputs import locks
 
-# How Bazel 7 calls the repositories of the extension `inputs` of dependencies.bzl.
-_EXTENSION = "_main~inputs~"
+EXTENSION = "_main~inputs~"
+"""What Bazel 7 puts before the names of the repositories of the extension `inputs` of dependencies.bzl."""
 
 
 def runfile(path: str) -> pathlib.Path:
@@ -61,7 +61,7 @@ def fetch(inputs: Iterable[locks.Input], cache: pathlib.Path) -> None:
         return
     print(f"fetching {', '.join(needed)}", flush=True)
     # Canonical: MODULE.bazel makes only the repositories visible that BUILD files name.
-    command = ["bazel", "fetch", "--force", "--noshow_progress", *(f"--repo=@@{_EXTENSION}{repository}" for repository in needed)]
+    command = ["bazel", "fetch", "--force", "--noshow_progress", *(f"--repo=@@{EXTENSION}{repository}" for repository in needed)]
     if subprocess.run(command, cwd=root(), check=False).returncode:
         raise errors.CheckError(f"{' '.join(command)} failed, see above")
 
@@ -75,7 +75,7 @@ def where_missing(item: locks.Input, cache: pathlib.Path) -> str:
     """One line for a person: an input that is not in the cache, and what brings it there."""
     if item.repositories:
         # Canonical: MODULE.bazel makes only the repositories visible that BUILD files name.
-        remedy = f"bazel fetch --force --repo=@@{_EXTENSION}{item.repositories[0]}"
+        remedy = f"bazel fetch --force --repo=@@{EXTENSION}{item.repositories[0]}"
     else:
         remedy = "on the host: ./scripts/docker/environment.sh tar > /dev/null"
     return f"missing: {item.key}, sha256 {item.sha256}, is not in the repository cache {cache}; fetch it: {remedy}"
