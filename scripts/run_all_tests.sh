@@ -68,6 +68,8 @@ step 'a release of this build can be recorded and verified' bazel run --noshow_p
 step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity
 step 'adverse rebuild and canary' ./scripts/adverse_rebuild.sh
 step 'the adverse rebuild can fail: every leak is caught and named' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:leaks
+step 'an input that an archive lacks or has damaged is named' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:offline
+step 'remote cache: all hits from a second clone, poison refused or detected' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:remote_cache
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
 ((failed == 0))

@@ -13,6 +13,8 @@ from image_hash import errors
 
 from tools.inputs import workspace
 
+_BIN = "bazel-out/k8-opt/bin"
+
 
 @functools.cache
 def images() -> dict[str, str]:
@@ -52,9 +54,24 @@ class Workspace:
             raise errors.CheckError(f"bazel {arguments[0]} failed with exit code {result.returncode} in {self.path}")
         return result.stdout
 
+    def try_build(self, *options: str) -> tuple[int, str]:
+        """Builds the images; returns Bazel's exit code and messages."""
+        command = ["build", "--color=no", "--show_progress_rate_limit=60", *self.options, *options, "--", *self.images.values()]
+        result = subprocess.run(
+            [*self.prefix, "bazel", *self.startup, *command], cwd=self.path, capture_output=True, text=True, check=False
+        )
+        return result.returncode, result.stderr
+
     def build(self, *options: str) -> dict[str, str]:
-        """Builds the images and returns service name -> image hash."""
-        self.run("build", "--color=no", "--show_progress_rate_limit=60", *self.options, *options, "--", *self.images.values())
+        """Builds the images and returns service name -> image hash.
+
+        Raises:
+            errors.CheckError: the build failed; Bazel's messages went to standard error.
+        """
+        code, said = self.try_build(*options)
+        if code:
+            sys.stderr.write(said)
+            raise errors.CheckError(f"bazel build failed with exit code {code} in {self.path}")
         return self.hashes()
 
     def hashes(self) -> dict[str, str]:
@@ -73,9 +90,14 @@ class Workspace:
         """Where the outputs are, as Bazel sees it."""
         return pathlib.Path(self.run("info", *self.options, "bazel-bin").strip())
 
+    def output(self, service: str) -> str:
+        """Path of an image's layout, relative to the execution root."""
+        package, name = self.images[service].removeprefix("//").split(":")
+        return "/".join(part for part in (_BIN, package, name) if part)
+
     def sums(self) -> dict[str, str]:
-        """What is in the folder of outputs: path relative to the execution root -> SHA-256, links followed."""
-        script = "find -L bazel-out/k8-opt/bin -type f -not -path '*.runfiles/*' -print0 | xargs -0 sha256sum"
+        """What is in the folder of outputs, but for blobs: path relative to the execution root -> SHA-256, links followed."""
+        script = f"find -L {_BIN} -type f -not -path '*.runfiles/*' -not -path '*/blobs/sha256/*' -print0 | xargs -0 sha256sum"
         root = self.run("info", *self.options, "execution_root").strip()
         command = [*self.prefix, "sh", "-c", f'cd "$1" && {script}', "sh", root]
         result = subprocess.run(command, cwd=self.path, capture_output=True, text=True, check=False)

@@ -4,16 +4,18 @@
 
 Builds the seven images once more with everything varied that must not matter (conditions.py), sharing only verified downloads. The hashes
 must equal those of the build that is here, and every action that makes image bytes must have run there: one that was answered from a cache
-proves nothing. If a hash differs, each condition is varied alone, to name the guilty one and the first differing file. Then one byte in
-one service's class must change exactly that image's hash, and one byte in a shared class exactly its dependents'. Exit codes: see
-tools/image_hash/image_hash/errors.py.
+proves nothing. If a hash differs, one condition after the other is varied alone, to name the guilty one and the first differing file. Then
+one byte in one service's class must change exactly that image's hash, and one byte in a shared class exactly its dependents'. Exit codes:
+see tools/image_hash/image_hash/errors.py.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from absl import flags
@@ -130,50 +132,149 @@ def make_archive(folder: pathlib.Path) -> None:
     folder.chmod(0o755)
 
 
-def parting(actions: Iterable[bazel.Action], before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The file at which two builds of the same actions part: an output that differs, made from inputs that do not.
+@dataclasses.dataclass(frozen=True, order=True)
+class Parting:
+    """Where two builds of the same actions part: an output that differs, made from inputs that do not.
+
+    Attributes:
+        path: of the file, relative to the execution root.
+        mnemonic: kind of the action that makes it.
+        target: label of the action's owner.
+    """
+
+    path: str
+    mnemonic: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.path}, by {self.mnemonic} of {self.target}"
+
+
+def partings(image: str, actions: Iterable[bazel.Action], before: Mapping[str, str], after: Mapping[str, str]) -> list[Parting]:
+    """Finds where two builds of an image part: upstream of it, through files that differ, the first file of each action that is the first.
 
     Args:
+        image: path of its layout, relative to the execution root.
         actions: of one of the builds.
         before: path -> sha256 of the outputs of one.
         after: likewise, of the other.
 
     Returns:
-        One line that names the file and what made it.
+        Sorted; empty if the image is the same.
     """
     differing = {path for path, digest in before.items() if after.get(path, digest) != digest}
     # An output may be a folder.
     reached = differing | {str(folder) for path in differing for folder in pathlib.PurePath(path).parents}
-    for action in sorted(actions, key=lambda action: action.outputs):
-        own = [path for path in sorted(differing) if any(path == output or path.startswith(output + "/") for output in action.outputs)]
-        if own and reached.isdisjoint(action.inputs):
-            return f"{own[0]}, by {action.mnemonic} of {action.target}"
-    return "none among the outputs of the actions"
+    found = set()
+    for action in _upstream(image, actions, reached):
+        if reached.isdisjoint(action.inputs):
+            own = min(path for path in differing if any(path == output or path.startswith(output + "/") for output in action.outputs))
+            found.add(Parting(own, action.mnemonic, action.target))
+    return sorted(found)
+
+
+def _upstream(image: str, actions: Iterable[bazel.Action], through: Set[str] | None = None) -> Iterator[bazel.Action]:
+    """The actions behind an image, as far as they are reached through some files; through all if that is None."""
+    producers = {output: action for action in actions for output in action.outputs}
+    todo = [image]
+    seen = {image}
+    while todo:
+        path = todo.pop()
+        # Files of the workspace and of repositories have no action.
+        if path in producers and (through is None or path in through):
+            action = producers[path]
+            yield action
+            todo += set(action.inputs) - seen
+            seen.update(action.inputs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cause:
+    """Why the image of a service differs.
+
+    Attributes:
+        condition: its name.
+        parting: the first differing file, while that condition alone is varied.
+    """
+
+    condition: str
+    parting: Parting
+
+
+def partings_of_all(first: bazel.Workspace, second: bazel.Workspace, before: Mapping[str, str]) -> dict[str, list[Parting]]:
+    """Finds where the images of the second build part from those of the first, whose outputs' sums are BEFORE."""
+    actions = first.actions().actions
+    after = second.sums()
+    return {service: partings(first.output(service), actions, before, after) for service in second.images}
+
+
+def _alike(parted: Mapping[str, Sequence[Parting]], work: Mapping[str, int]) -> dict[frozenset[str], list[str]]:
+    """Services whose builds part at actions of the same kinds, most likely for the same reason; those with the least work first."""
+    groups: dict[frozenset[str], list[str]] = {}
+    for service in sorted(parted, key=lambda service: (work[service], service)):
+        groups.setdefault(frozenset(parting.mnemonic for parting in parted[service]), []).append(service)
+    return groups
 
 
 def guilty(
-    first: bazel.Workspace, hashes: Mapping[str, str], chosen: Sequence[conditions.Condition], archive: pathlib.Path
-) -> dict[str, list[tuple[str, str]]]:
-    """Varies each condition alone.
+    first: bazel.Workspace,
+    parted: Mapping[str, Sequence[Parting]],
+    before: Mapping[str, str],
+    chosen: Sequence[conditions.Condition],
+    archive: pathlib.Path,
+) -> dict[str, Cause]:
+    """Varies one condition after the other alone, until one is found for each image.
+
+    Of images that part alike only the one with the fewest actions is built; once its condition is found, so are the others under that.
 
     Args:
         first: the workspace, built.
-        hashes: service name -> image hash there.
+        parted: service name -> where an adverse rebuild of its image parts from that.
+        before: path -> sha256 of the outputs there.
         chosen: the conditions to try.
         archive: of inputs.
 
     Returns:
-        service name -> the conditions that change its hash, each with the first differing file.
+        service name -> cause; without the images that no condition changes alone.
     """
-    found: dict[str, list[tuple[str, str]]] = {}
-    for condition in chosen:
-        with conditions.under(first, [condition], archive, shims()) as second:
-            wrong = different(hashes, second.build(*_FRESH))
-            where = parting(first.actions().actions, first.sums(), second.sums()) if wrong else ""
-        print(f"varied alone: {condition.name}: {'other hashes for ' + ', '.join(wrong) if wrong else 'the same hashes'}")
-        for service in wrong:
-            found.setdefault(service, []).append((condition.name, where))
-    return found
+    hashes = first.hashes()
+    actions = first.actions().actions
+    work = {service: len({action.outputs for action in _upstream(first.output(service), actions)}) for service in parted}
+    found: dict[str, Cause] = {}
+    while True:
+        groups = _alike({service: where for service, where in parted.items() if service not in found}, work)
+        known = len(found)
+        for condition in chosen:
+            # Of each group the one image, until it is explained.
+            pending = {members[0]: members for members in groups.values() if members[0] not in found}
+            if not pending:
+                break
+            start = time.monotonic()
+            few = dataclasses.replace(first, images={service: first.images[service] for service in pending})
+            with conditions.under(few, [condition], archive, shims()) as second:
+                hit = different({service: hashes[service] for service in pending}, second.build(*_FRESH))
+                members = [service for one in hit for service in pending[one]]
+                if hit:
+                    all_of_them = dataclasses.replace(second, images={service: first.images[service] for service in members})
+                    all_of_them.build(*_FRESH)
+                    for service, where in partings_of_all(first, all_of_them, before).items():
+                        if where:
+                            found[service] = Cause(condition.name, where[0])
+            what = f"other hashes for {', '.join(hit)}" if hit else f"the same hash for {', '.join(sorted(pending))}"
+            print(f"varied alone: {condition.name}: {what} ({time.monotonic() - start:.0f} s)", flush=True)
+        if len(found) in (known, len(parted)):
+            return found
+
+
+def _explain(first: bazel.Workspace, parted: Mapping[str, Sequence[Parting]], before: Mapping[str, str], archive: pathlib.Path) -> str:
+    """Prints why images differ; returns the names of the conditions, for a message."""
+    found = guilty(first, parted, before, conditions.ALL if os.getuid() == 0 else (), archive)
+    for service, together in parted.items():
+        if service in found:
+            print(f"{service}: differs by {found[service].condition}; first differing file: {found[service].parting}")
+        else:
+            print(f"{service}: differs by no condition alone; varied together, by {'; '.join(map(str, together))}")
+    return ", ".join(sorted({cause.condition for cause in found.values()})) or "no condition alone"
 
 
 def _adverse(first: bazel.Workspace, archive: pathlib.Path) -> None:
@@ -186,7 +287,7 @@ def _adverse(first: bazel.Workspace, archive: pathlib.Path) -> None:
         rebuilt = second.build(f"--execution_log_json_file={log}", *_FRESH)
         wrong = different(hashes, rebuilt)
         for service in sorted(rebuilt):
-            print(f"{service:16} {rebuilt[service]}{'  here: ' + hashes[service] if service in wrong else ''}")
+            print(f"{service:16} {rebuilt[service]}{'  here: ' + hashes[service] if service in wrong else ''}", flush=True)
         if not wrong:
             skipped = not_executed(second.actions().actions, log_entries(log.read_text("utf-8")))
             for line in skipped:
@@ -197,11 +298,10 @@ def _adverse(first: bazel.Workspace, archive: pathlib.Path) -> None:
             if _CANARY.value:
                 _canary(second, rebuilt)
             return
-    found = guilty(first, hashes, chosen if os.getuid() == 0 else (), archive)
-    for service in wrong:
-        for name, where in found.get(service, [("no condition alone", "varied together they do")]):
-            print(f"{service}: differs by {name}; first differing file: {where}")
-    raise errors.MismatchError(f"the adverse rebuild gives other hashes for {', '.join(wrong)}")
+        before = first.sums()
+        parted = partings_of_all(first, dataclasses.replace(second, images={service: second.images[service] for service in wrong}), before)
+    names = _explain(first, parted, before, archive)
+    raise errors.MismatchError(f"the adverse rebuild gives other hashes for {', '.join(wrong)}; they differ by {names}")
 
 
 def main(argv: list[str]) -> None:

@@ -195,7 +195,8 @@ def under(first: bazel.Workspace, chosen: Sequence[Condition], archive: pathlib.
             output_user_root, output_base = output, output / "base"
         options = [option for condition in chosen for option in condition.options]
         if ARCHIVE in chosen:
-            environment.append(f"INPUT_ARCHIVE={archive}")
+            # mvn finds its own repository by the user's entry in passwd, whatever HOME says.
+            environment += [f"INPUT_ARCHIVE={archive}", f"MAVEN_REPO_LOCAL={home}/m2"]
             options.append("--repository_cache=")
         with contextlib.ExitStack() as stack:
             prefix: tuple[str, ...] = ()
