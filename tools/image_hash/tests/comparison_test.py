@@ -85,6 +85,11 @@ def test_the_only_layer_in_a_place_is_compared_with_the_only_other_one() -> None
     }
 
 
+def test_hundreds_of_layers_that_nothing_connects_are_not_opened() -> None:
+    left, right = ([(f"{side}{number}", "") for number in range(60)] for side in "ab")
+    assert _matched(left, right) == {"removed": list(range(60)), "added": list(range(60))}
+
+
 def test_a_layer_in_another_place_has_moved() -> None:
     assert _matched([("a", "x"), ("b", "y"), ("c", "z")], [("b", "y"), ("c", "z"), ("a", "x")]) == {
         "equal": [(1, 0), (2, 1)],

@@ -8,6 +8,8 @@ from image_hash.image import Layer
 
 # Layers of which nothing but their files says that they belong together must share at least this part of their paths.
 _SIMILAR = 0.5
+# So many pairs of them are looked into; images with more such layers in one place are made to keep us busy.
+_MOST_PAIRS = 2500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _similar(
     left: Sequence[Layer], right: Sequence[Layer], paths: Callable[[Layer], frozenset[str]]
 ) -> tuple[list[tuple[Layer, Layer]], list[Layer], list[Layer]]:
     """Pairs that share most of their paths; the rest of both sides."""
-    if not left or not right:
+    if not left or not right or len(left) * len(right) > _MOST_PAIRS:
         return [], list(left), list(right)
     if len(left) == len(right) == 1 and left[0].created_by == right[0].created_by == "":
         # Nothing is known of either but its place, and that is the same.
