@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from image_hash import hashing
+from image_hash.comparison import engine
 from image_hash.errors import CheckError
 from image_hash.sources import open_image, registry
 from ocilib.registry import Client
@@ -200,3 +201,16 @@ def test_connections_are_closed(served: fake_registry.Registry, tmp_path: pathli
         assert not closed
         raise KeyError
     assert len(closed) == 1
+
+
+def test_a_layout_is_compared_with_what_a_registry_has(served: fake_registry.Registry, tmp_path: pathlib.Path) -> None:
+    here = images.Layout(tmp_path / "here")
+    folder = here.finish(here.image(_TARS))
+    there = images.Layout(tmp_path / "there")
+    _put(served, there, there.image([_TARS[0], images.tar({"b": b"beta"})], compress=images.gzipped))
+    with open_image(str(folder)) as left, open_image(f"{served.address}/app:1") as right:
+        found = engine.compare(left, right).differences
+    assert [(difference.cause.name, difference.place) for difference in found] == [
+        ("compression format", ("layer 0",)),
+        ("unknown", ("layer 1", "b")),
+    ]
