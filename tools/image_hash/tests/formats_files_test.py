@@ -185,6 +185,8 @@ CASES: dict[str, tuple[bytes, bytes, list[tuple[str, ...]]]] = {
         b"b\na\n2024-01-02\n",
         [("line order",), ("embedded time",)],
     ),
+    "order, and a word instead of a time": (b"a\nb\n2024-01-01\n", b"b\na\nTIME\n", [("text content",)]),
+    "more lines than are held": (_lines(110_000), _lines(110_000).replace(b"line 70000\n", b"lime 70000\n"), [("text content",)]),
     "order of keys": (_JSON, b'{"sizes": [1, 2.0],\n "on": true, "name": "x"}', [("JSON formatting",)]),
     "value": (_JSON, _JSON.replace(b"2.0", b"2.1"), [("text content",)]),
     # Archives; formats_archives_test has more of them.
@@ -304,6 +306,8 @@ def test_values_are_shown_for_a_person() -> None:
     assert shown("no line feed at the end") == ("line 10: (line feed at the end)", "no such line")
     assert shown("path") == ("/home/alice/work", "/build")
     assert shown("time") == ("2024-01-01 10:00:00", "2025-12-31 23:59:59")
+    assert shown("more lines than are held") == ("from line 70001 on: line 70000", "from line 70001 on: lime 70000")
+    assert shown("order and time") == ("line 1: a", "line 1: b")
     assert shown("bytes") == ("byte 61 of 150: 01", "byte 61 of 150: 05")
     assert shown("bytes more") == ("nothing at byte 150 of 150", "bytes 150-152 of 153: 000102")
 

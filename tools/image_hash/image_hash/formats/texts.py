@@ -14,12 +14,16 @@ from image_hash.formats.shown import shortened, text
 
 # All but tab, line feed, form feed, carriage return and escape.
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\f\r\x1b")) + b"\x7f"
-# Of larger ones the lines are too many to be held.
 _LARGEST = 8 << 20
+# Of more lines only the first that differs is found; they would be too many to be held.
+_MOST_LINES = 100_000
+# Of a larger JSON document the values are.
+_LARGEST_JSON = 2 << 20
 # Lines that are aligned with each other; the cost grows with the cube, in the worst case.
 _ALIGNED = 400
 _SHOWN_LINES = 3
 _SHOWN_BEFORE = 40
+_SHOWN_BYTES = 400
 
 Found = tuple[Cause, str, str]
 
@@ -51,13 +55,15 @@ def _compare(left: bytes, right: bytes) -> list[Found]:
     whole = replaced(left, right)
     if whole is not None:
         return found + [(item.cause, item.left, item.right) for item in whole]
+    if max(left.count(b"\n"), right.count(b"\n")) > _MOST_LINES:
+        return [*found, _first_line(left, right)]
     lines = left.split(b"\n"), right.split(b"\n")
     if sorted(lines[0]) == sorted(lines[1]):
-        return [*found, _order(*lines)]
+        return [*found, _order(lines, lines)]
     timeless = without_times(left).split(b"\n"), without_times(right).split(b"\n")
     if timeless[0] != timeless[1] and sorted(timeless[0]) == sorted(timeless[1]):
         times = [[b for a, b in zip(*pair, strict=True) if a != b] for pair in zip(timeless, lines, strict=True)]
-        return [*found, _order(*timeless), (EMBEDDED_TIME, _shorten(times[0][0]), _shorten(times[1][0]))]
+        return [*found, _order(timeless, lines), (EMBEDDED_TIME, _shorten(times[0][0]), _shorten(times[1][0]))]
     return found + _lines(*lines)
 
 
@@ -114,9 +120,18 @@ def _changes(left: list[bytes], right: list[bytes]) -> Iterator[tuple[int, int, 
             yield start + i, start + i_end, start + j, start + j_end
 
 
-def _order(left: list[bytes], right: list[bytes]) -> Found:
-    at = next(index for index, (a, b) in enumerate(zip(left, right, strict=True)) if a != b)
-    return LINE_ORDER, f"line {at + 1}: {_shorten(left[at])}", f"line {at + 1}: {_shorten(right[at])}"
+def _first_line(left: bytes, right: bytes) -> Found:
+    """The first lines that differ, found without taking the texts apart."""
+    start = common(left, 0, right, 0)
+    number = left.count(b"\n", 0, start) + 1
+    start = max(left.rfind(b"\n", 0, start) + 1, start - _SHOWN_BEFORE)
+    shown = [_shorten(side[start : start + _SHOWN_BYTES].partition(b"\n")[0]) for side in (left, right)]
+    return TEXT_CONTENT, f"from line {number} on: {shown[0]}", f"from line {number} on: {shown[1]}"
+
+
+def _order(compared: tuple[list[bytes], list[bytes]], shown: tuple[list[bytes], list[bytes]]) -> Found:
+    at = next(index for index, (a, b) in enumerate(zip(*compared, strict=True)) if a != b)
+    return LINE_ORDER, f"line {at + 1}: {_shorten(shown[0][at])}", f"line {at + 1}: {_shorten(shown[1][at])}"
 
 
 def _endings(data: bytes, crlf: int) -> str:
@@ -129,7 +144,7 @@ def _shorten(line: bytes) -> str:
 
 def _same_json(left: bytes, right: bytes) -> bool:
     starts = left.lstrip()[:1], right.lstrip()[:1]
-    if starts[0] != starts[1] or starts[0] not in (b"{", b"["):
+    if starts[0] != starts[1] or starts[0] not in (b"{", b"[") or max(len(left), len(right)) > _LARGEST_JSON:
         return False
     try:
         return bool(_json(left) == _json(right))
