@@ -3,6 +3,7 @@
 Exit codes, frozen: 0 match or success, 1 mismatch, 2 could not check (any other failure too), 64 wrong usage.
 """
 
+import contextlib
 import io
 import os
 import sys
@@ -114,7 +115,9 @@ def _outcome(action: Callable[[], None]) -> int:
 
 
 def _say(kind: str, error: object, code: int) -> int:
-    """Prints one line; the exit code CODE."""
+    """Prints one line, after all that was printed before; the exit code CODE."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     print(f"{kind}: {printable(str(error), _LONGEST)}", file=sys.stderr)
     return code
 

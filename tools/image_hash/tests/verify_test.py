@@ -69,6 +69,15 @@ def test_another_image_is_a_mismatch(repository: Repository) -> None:
     assert last(done) == "MISMATCH: collector: not the image of v1.2.3; do not run or trust it; image_hash compare says what differs"
 
 
+def test_what_to_do_is_the_last_line_where_both_streams_go_to_one_file(repository: Repository) -> None:
+    command = [sys.executable, "-m", "image_hash.main", "verify", f"--release={VERSION}", f"collector={repository.layouts['task_builder']}"]
+    environment = repository.environment | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        command, cwd=repository.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["collector", "MISMATCH"]
+
+
 def test_a_release_that_contradicts_itself_is_no_match(repository: Repository) -> None:
     path = repository.root / f"releases/{VERSION}.json"
     release = releases.read(path)
