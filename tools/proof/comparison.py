@@ -4,9 +4,9 @@
 
 Builds the seven images once more with everything varied that must not matter (conditions.py), sharing only verified downloads. The hashes
 must equal those of the build that is here, and every action that makes image bytes must have run there: one that was answered from a cache
-proves nothing. If a hash differs, one condition after the other is varied alone, to name the guilty one and the first differing file. Then
-one byte in one service's class must change exactly that image's hash, and one byte in a shared class exactly its dependents'. Exit codes:
-see tools/image_hash/image_hash/errors.py.
+proves nothing. If a hash differs, nothing is varied at first, and then one condition after the other alone, to name the guilty one and the
+first differing file. If none differs, one byte in one service's class must change exactly that image's hash, and one byte in a shared class
+exactly its dependents'. Exit codes: see tools/image_hash/image_hash/errors.py.
 """
 
 import dataclasses
@@ -268,7 +268,7 @@ def guilty(
 
 def _explain(first: bazel.Workspace, parted: Mapping[str, Sequence[Parting]], before: Mapping[str, str], archive: pathlib.Path) -> str:
     """Prints why images differ; returns the names of the conditions, for a message."""
-    found = guilty(first, parted, before, conditions.ALL if os.getuid() == 0 else (), archive)
+    found = guilty(first, parted, before, (conditions.AGAIN, *conditions.ALL) if os.getuid() == 0 else (), archive)
     for service, together in parted.items():
         if service in found:
             print(f"{service}: differs by {found[service].condition}; first differing file: {found[service].parting}")

@@ -69,6 +69,9 @@ class Condition:
     options: tuple[str, ...] = ()
 
 
+AGAIN = Condition("being built again")
+"""The control: nothing is varied. Who differs by this is not reproducible at all, or was not built but taken from a cache."""
+
 # These change where things are, or who owns them: `under` does it.
 WORKSPACE_PATH = Condition("workspace path")
 OUTPUT_BASE = Condition("output base")
