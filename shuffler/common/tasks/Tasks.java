@@ -25,17 +25,18 @@ public final class Tasks {
    */
   public Task create(String population, Task.Settings settings, Instant now) {
     return database.transact(client -> {
-      // Two that create at the same time take the same number; the later of them comes here again and sees the other's task.
+      // The number first: a task that another creates until the look at the active ones is seen there, one that is created later has this
+      // number too, and the later of the two comes here again.
+      long number = client.sql("SELECT COALESCE(MAX(task_id), 0) + 1 FROM task WHERE population_name = :population")
+          .param("population", population)
+          .query(Long.class)
+          .single();
       for (Task other : select(client, "population_name = :population AND status IN (:active)", Map.of(
           "population", population, "active", List.of(TaskStatus.CREATED.code(), TaskStatus.OPEN.code())))) {
         if (other.settings().info().getInfoCase() == settings.info().getInfoCase()) {
           throw new ActiveTaskException(other.key());
         }
       }
-      long number = client.sql("SELECT COALESCE(MAX(task_id), 0) + 1 FROM task WHERE population_name = :population")
-          .param("population", population)
-          .query(Long.class)
-          .single();
       Task task = new Task(new TaskKey(population, number), TaskStatus.CREATED, settings, now);
       insert(client, task);
       addHistory(client, task.key(), TaskStatus.CREATED, now);

@@ -122,9 +122,12 @@ public final class PrivatePostgres implements AutoCloseable {
     return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile())).start();
   }
 
-  private static int freePort() throws IOException {
+  /** A port of the loopback interface on which nobody listens. */
+  public static int freePort() {
     try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
       return socket.getLocalPort();
+    } catch (IOException problem) {
+      throw new UncheckedIOException(problem);
     }
   }
 }
