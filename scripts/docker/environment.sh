@@ -263,6 +263,16 @@ contained() {
     setpriv --pdeathsig KILL -- unshare "${namespaces[@]}" -- "$@"
 }
 
+# Ends a start that could not make something in work folder $1, with the reason that people can do something about.
+failed() {
+    local work=$1 free
+    free=$(df --output=avail -B1M "$cache" | tail -n 1)
+    contained rm -rf "$work"
+    if ((free < 64)); then die "no space left on device: $2 in $cache, and nothing of it is kept; make room or set XDG_CACHE_HOME"; fi
+    die "$2; nothing of it is kept"
+}
+
+# Prints the folder of the environment; in it are root, the tree, and complete, which holds the sha256 of the root tar.
 build() {
     local key home work free
     key=$(fingerprint)
@@ -285,7 +295,7 @@ build() {
         ((free >= megabytes)) || die "expected $megabytes MB free in $cache, found $((free)); make room or set XDG_CACHE_HOME"
         work=$(mktemp -d "$cache/environment/.new.XXXXXX")
         say "making it from $(locked | wc -l) locked packages (once; about two minutes)"
-        contained bash "$here/environment.sh" unpack "$work" || die "it could not be made; nothing of it is kept"
+        contained bash "$here/environment.sh" unpack "$work" || failed "$work" "it could not be made"
         mv "$work/result" "$home"
         contained rm -rf "$work"
     fi
@@ -298,11 +308,15 @@ unpack() {
     local work=$1
     mkdir -p "$work/result/root" "$work/result/view" # rootfs_enter.sh mounts on view
     chmod 755 "$work" "$work/result" "$work/result"/*
-    # The devices are the machine's; only root could make them.
-    make_tar "$work" "$work/result/drift" | tar -x --numeric-owner --exclude='./dev/*' -C "$work/result/root"
+    mkfifo "$work/bytes"
+    sha256sum <"$work/bytes" | cut -d' ' -f1 >"$work/sum" &
+    # The devices are the machine's; only root could make them. On a full disk tar has a message for each file.
+    make_tar "$work" "$work/result/drift" | tee "$work/bytes" |
+        tar -x --numeric-owner --exclude='./dev/*' -C "$work/result/root" 2> >(head -n 3 >&2)
+    wait $!
     # The files must be on disk before the mark that vouches for them.
     sync -f "$work/result"
-    : >"$work/result/complete"
+    mv "$work/sum" "$work/result/complete"
     sync -f "$work/result"
 }
 
@@ -313,7 +327,7 @@ tar_to_stdout() {
     work=$(mktemp -d "$cache/tar.XXXXXX")
     # shellcheck disable=SC2064 # now, not later
     trap "rm -rf $(printf '%q' "$work")" EXIT
-    contained bash "$here/environment.sh" assemble "$work" || die "the root tar could not be made"
+    contained bash "$here/environment.sh" assemble "$work" || failed "$work" "the root tar could not be made"
     contained rm -rf "$work"
 }
 

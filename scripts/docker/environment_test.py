@@ -160,6 +160,7 @@ def checkout(tmp_path: Path, mirror: Mirror) -> Checkout:
     stub.write_text(
         '#!/bin/bash\nset -e\nprintf x >>"$MADE"\nsleep "${STUB_SECONDS:-0}"\n'
         'grep -h ^Package: "$TMPDIR/repository/Packages" >"$OWN_FILES/held"\n'
+        'head -c "${STUB_BYTES:-0}" /dev/zero >"$OWN_FILES/large"\n'
         'exec tar -c -C "$OWN_FILES" .\n'
     )
     stub.chmod(0o755)
@@ -329,22 +330,66 @@ def test_a_full_disk_is_told_before_anything_is_fetched(checkout: Checkout, mirr
     assert mirror.requests == []
 
 
+@pytest.fixture
+def small_disk(checkout: Checkout) -> Iterator[Checkout]:
+    """The cache on a disk of 64 MB, whose size is asked when something has failed, and not before."""
+    df = checkout.made.parent / "stubs/df"
+    df.write_text(f"#!/bin/sh\n[ -e '{df}.asked' ] && exec /usr/bin/df \"$@\"\n: >'{df}.asked'\nprintf 'Avail\\n 5000\\n'\n")
+    df.chmod(0o755)
+    checkout.cache.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", checkout.cache], check=True)
+    yield checkout
+    subprocess.run(["umount", checkout.cache], check=True)
+
+
+# It is full when the tree is unpacked, or already when its packages are assembled.
+@pytest.mark.parametrize("size", [40_000_000, 80_000_000])
+def test_a_disk_that_becomes_full_is_told_and_nothing_half_made_stays(small_disk: Checkout, size: int) -> None:
+    failed = small_disk.run("build", STUB_BYTES=str(size))
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.splitlines()[-1] == (
+        f"build environment: no space left on device: it could not be made in {small_disk.cache}, and nothing of it is kept; "
+        "make room or set XDG_CACHE_HOME"
+    )
+    assert len(failed.stderr.splitlines()) < 12
+    assert sorted(path.name for path in (small_disk.cache / "environment").iterdir()) == [".lock"]
+    (small_disk.made.parent / "stubs/df.asked").unlink()
+    made = small_disk.run("build")
+    assert made.returncode == 0, made.stderr
+    assert (Path(made.stdout.strip()) / "root/held").exists()
+
+
+def test_a_full_disk_gives_no_root_tar(small_disk: Checkout) -> None:
+    (small_disk.made.parent / "stubs/df.asked").touch()
+    failed = small_disk.run("tar", STUB_BYTES="80000000")
+    assert failed.returncode == 1
+    assert f"no space left on device: the root tar could not be made in {small_disk.cache}" in failed.stderr
+    assert list(small_disk.cache.glob("tar.*")) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_start_is_never_trusted(checkout: Checkout, number: signal.Signals) -> None:
-    interrupted = 0
-    for tenths in (0, 1, 2, 4, 6, 9, 12):
-        process = checkout.start("build", STUB_SECONDS="0.5")
-        time.sleep(tenths / 10)
+    def interrupt(process: subprocess.Popen[str]) -> None:
         if number == signal.SIGKILL:
             process.kill()  # the script alone: what it started must not go on
         else:
             os.killpg(process.pid, number)
         process.communicate(timeout=60)
-        interrupted += process.returncode != 0
+
+    # While mmdebstrap runs; then at any time, which may also be too late, or where apt takes it.
+    process = checkout.start("build", STUB_SECONDS="60")
+    while not checkout.times_made():
+        time.sleep(0.01)
+    interrupt(process)
+    assert process.returncode != 0
+    assert checkout.environments() == []
+    for tenths in (0, 1, 2, 4, 6, 9, 12):
+        process = checkout.start("build", STUB_SECONDS="0.5")
+        time.sleep(tenths / 10)
+        interrupt(process)
         for home in checkout.environments():
             assert (home / "complete").exists() and (home / "root/held").exists()
         shutil.rmtree(checkout.cache / "repository", ignore_errors=True)
-    assert interrupted >= 3
     made = checkout.run("build")
     assert made.returncode == 0, made.stderr
     assert (Path(made.stdout.strip()) / "root/held").exists()
