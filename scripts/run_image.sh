@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# run_image.sh [--engine docker|crun] [--port N] [--profile local|gcp] SERVICE: builds one image, starts it, prints its URL and its log.
+# run_image.sh [--port N] [--profile local|gcp] SERVICE: builds one image, starts it, prints its URL and its log.
 #
-# Outside of the build environment it enters that first. Ctrl-C stops the service. FCP_OPTS and SECURITY_OPTS reach it. See docs/running.md.
+# Outside of the build environment it enters that first; the engine of that (BUILD_ENGINE) starts the image: docker, podman, or, for rootfs,
+# crun. Ctrl-C stops the service. FCP_OPTS and SECURITY_OPTS reach it. See docs/running.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -98,12 +98,6 @@ if [[ -z $daemon ]] && command -v docker >/dev/null; then
     daemon=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null || true)
 fi
 daemon=${daemon:-unix:///var/run/docker.sock}
-if [[ $daemon != unix://* ]]; then
-    environment+=("DOCKER_HOST=$daemon")
-elif [[ -S ${daemon#unix://} ]]; then
-    mounts+=("$(realpath -- "${daemon#unix://}"):/run/docker.sock")
-    environment+=(DOCKER_HOST=unix:///run/docker.sock)
-fi
 
 choose_engine() {
     if [[ -n ${BUILD_ENGINE:-} ]]; then
@@ -120,6 +114,17 @@ choose_engine() {
 engine=$(choose_engine)
 printf 'build engine: %s%s\n' "$engine" "${BUILD_ENGINE:+ (BUILD_ENGINE)}" >&2
 
+environment+=("BUILD_ENGINE=$engine") # run_image.sh starts images with the same
+
 # shellcheck source=SCRIPTDIR/engines.sh
 source "$here/engines.sh"
+# What the docker client inside talks to.
+if [[ $engine == podman && -z ${DOCKER_HOST:-} ]]; then
+    podman_service
+elif [[ $daemon != unix://* ]]; then
+    environment+=("DOCKER_HOST=$daemon")
+elif [[ -S ${daemon#unix://} ]]; then
+    mounts+=("$(realpath -- "${daemon#unix://}"):/run/docker.sock")
+    environment+=(DOCKER_HOST=unix:///run/docker.sock)
+fi
 "run_$engine"

@@ -30,6 +30,28 @@ container_image() { # docker | podman
     printf '%s' "$name:$tag"
 }
 
+# Podman has no daemon: its service answers docker clients as long as this process lives, which becomes podman. Not in its process group:
+# a Ctrl-C is for the command, which may need the service to clean up.
+podman_service() {
+    local folder i
+    folder=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/podman.XXXXXX")
+    # shellcheck disable=SC2016 # expanded by the inner bash
+    setsid setpriv --pdeathsig TERM bash -c '
+        podman system service --time=0 "unix://$1/docker.sock" &
+        trap "kill $!; rm -rf \"$1\"" EXIT
+        trap exit TERM
+        wait' service "$folder" </dev/null >/dev/null 2>&1 8>&- &
+    for ((i = 0; i < 100; i++)); do
+        if [[ -S $folder/docker.sock ]]; then
+            mounts+=("$folder/docker.sock:/run/docker.sock")
+            environment+=(DOCKER_HOST=unix:///run/docker.sock)
+            return
+        fi
+        sleep 0.1
+    done
+    say "podman's service does not start (podman system service); going on without it"
+}
+
 run_container() { # docker | podman
     local args=(run --rm --interactive --platform linux/amd64 --workdir "$inside") tag m e
     tag=$(container_image "$1")

@@ -8,10 +8,11 @@ could stay mounted. A root must only be used read-only: who writes into a file o
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,9 @@ _WHITEOUT = ".wh."
 # Parents of an entry that have no entry of their own: they must not change mode or owner of the directory in a lower layer.
 _IMPLIED = "implied"
 _FILES = "files"
+_LAYER = re.compile("[0-9a-f]{64}")
+# Of folders in the store that are no layers, or not yet.
+_NEW = ".new-"
 
 
 class LayerError(Error):
@@ -124,6 +128,19 @@ class LayerStore:
             _link(layer, path)
         return Root(path, layers, image.config)
 
+    def prune(self, keep: Collection[str]) -> None:
+        """Removes the layers whose diff ids are not in KEEP, and what was left by whoever was killed while unpacking.
+
+        Roots that were made stay whole. Nobody may make one meanwhile.
+        """
+        values = {diff_id.removeprefix("sha256:") for diff_id in keep}
+        for folder in sorted(self._folder.iterdir()):
+            if folder.name.startswith(_NEW):
+                shutil.rmtree(folder)
+            elif _LAYER.fullmatch(folder.name) and folder.name not in values:
+                # First it stops being a layer: a removal may be cut off, too.
+                shutil.rmtree(folder.rename(self._folder / (_NEW + folder.name)))
+
     def _layers(self, image: Image) -> Iterator[Layer]:
         blobs = image.layers()
         rootfs = image.config.get("rootfs")
@@ -132,7 +149,7 @@ class LayerStore:
             raise LayerError(f"{image.path}: expected a manifest and a config with the same number of layers")
         for (blob, _), diff_id in zip(blobs, diff_ids, strict=True):
             algorithm, _, value = str(diff_id).partition(":")
-            if algorithm != "sha256" or not value.isalnum():
+            if algorithm != "sha256" or not _LAYER.fullmatch(value):
                 raise LayerError(f"{image.path}: expected a diff id sha256:..., found {diff_id!r}")
             folder = self._folder / value
             if not folder.is_dir():
@@ -141,7 +158,7 @@ class LayerStore:
 
     def _unpack(self, blob: Path, folder: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
+        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=self._folder))
         try:
             (new / _FILES).mkdir()
             with blob.open("rb") as stream:

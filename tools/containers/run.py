@@ -1,13 +1,15 @@
 """Builds the image of a service, starts it as strictly as production does, shows its log and prints its URL.
 
-    bazel run //tools/containers:run -- [--engine docker|crun] [--port N] [--profile local|gcp] SERVICE
+    bazel run //tools/containers:run -- [--port N] [--profile local|gcp] SERVICE
 
-FCP_OPTS and SECURITY_OPTS of the environment reach the service. Ctrl-C stops it and leaves no process, container or root file system
-behind. Exit codes: see tools/image_hash/image_hash/errors.py; 0 after Ctrl-C.
+BUILD_ENGINE says what starts it: `docker` and `podman`, whose daemon answers to the docker client; `rootfs`, which is crun. FCP_OPTS and
+SECURITY_OPTS reach the service. Ctrl-C stops it and leaves no process, container or root file system behind; what stays if this process is
+killed, the next start removes. Exit codes: see tools/image_hash/image_hash/errors.py; 0 after Ctrl-C.
 """
 
 import contextlib
 import errno
+import fcntl
 import http.client
 import os
 import pathlib
@@ -31,18 +33,19 @@ from ocilib import errors as ocilib_errors
 from ocilib.layout import Image
 
 from tools.containers.container import Container
-from tools.containers.layers import LayerStore
+from tools.containers.layers import LayerStore, Root
 from tools.proof import bazel
 
-_ENGINE = flags.DEFINE_enum(
-    "engine", None, ["docker", "crun"], "What starts the image; without it docker if its daemon answers, else crun."
-)
 _PORT = flags.DEFINE_integer("port", None, "Port on the loopback address; without it the service's own, 0 for a free one.", 0, 65535)
 _PROFILE = flags.DEFINE_enum("profile", "local", ["local", "gcp"], "SPRING_PROFILES_ACTIVE of the service.")
 
 # What the operator of a service may set; ENCRYPTION_OPTS is part of the image.
 _PASSED = ("FCP_OPTS", "SECURITY_OPTS")
 _POLL_SECONDS = 0.1
+# In the folder of a run, and in the store itself.
+_LOCK = "lock"
+# In the folder of a run with docker: the name of its container.
+_CONTAINER = "container"
 # More than the 25 s that a service has for the requests under way.
 _STOP_SECONDS = 40
 
@@ -127,21 +130,57 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def crun(image: Image, listener: socket.socket, env: Mapping[str, str], store: pathlib.Path) -> Iterator[Running]:
+def _run_folder(store: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder in STORE for one run: locked as long as the run goes on, so that the next one knows what it may remove.
+
+    Until the block is entered, and in `_exclusively`, no other run starts.
+    """
+    with contextlib.ExitStack() as stack:
+        with _exclusively(store):
+            for old in sorted(store.glob(".run-*")):
+                with contextlib.suppress(BlockingIOError), (old / _LOCK).open("a") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if (old / _CONTAINER).exists():
+                        _docker("rm", "--force", "--volumes", (old / _CONTAINER).read_text("ascii"))
+                    shutil.rmtree(old)
+            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".run-", dir=store)))
+            fcntl.flock(stack.enter_context((folder / _LOCK).open("a")), fcntl.LOCK_EX)
+        yield folder
+
+
+@contextlib.contextmanager
+def _exclusively(store: pathlib.Path) -> Iterator[None]:
+    store.mkdir(parents=True, exist_ok=True)
+    with (store / _LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make_root(image: Image, service: str, store: pathlib.Path, folder: pathlib.Path) -> Root:
+    """The root file system of IMAGE in FOLDER. STORE keeps the layers of the image that was started last, for each service."""
+    with _exclusively(store):
+        layers = LayerStore(store)
+        root = layers.make_root(image, folder / "root")
+        started = store / "started"
+        started.mkdir(exist_ok=True)
+        (started / service).write_text("".join(f"{layer.diff_id}\n" for layer in root.layers), "ascii")
+        layers.prune([line for path in started.iterdir() for line in path.read_text("ascii").splitlines()])
+        return root
+
+
+@contextlib.contextmanager
+def crun(image: Image, listener: socket.socket, env: Mapping[str, str], service: str, store: pathlib.Path) -> Iterator[Running]:
     """Starts IMAGE with crun, in a network of its own; LISTENER leads to its port. STORE keeps unpacked layers for the next start.
 
     Raises:
         errors.Error: this process may not make containers.
     """
     if os.geteuid():
-        raise errors.Error(
-            f"crun needs root, found uid {os.geteuid()}; start it through scripts/docker/docker_run.sh, or with --engine=docker"
-        )
+        raise errors.Error(f"crun needs root, found uid {os.geteuid()}; start it with scripts/run_image.sh")
     port = service_port(image)
-    store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".run-", dir=store) as folder:
-        root = LayerStore(store).make_root(image, pathlib.Path(folder, "root"))
-        with Container(root, pathlib.Path(folder, "bundle"), env=env, inherit_output=True) as container:
+    with _run_folder(store) as folder:
+        root = _make_root(image, service, store, folder)
+        with Container(root, folder / "bundle", env=env, inherit_output=True) as container:
 
             def connect() -> socket.socket:
                 return container.in_network(lambda: socket.create_connection(("127.0.0.1", port)))
@@ -206,9 +245,10 @@ def _docker(*arguments: str, env: Mapping[str, str] | None = None) -> str:
     return done.stdout.strip()
 
 
-def _load(image: Image, tag: str) -> None:
+def _load(image: Image, name: str, tag: str) -> None:
+    """Gives the daemon IMAGE as NAME:TAG, if it does not have that, and takes the other images called NAME away."""
     with contextlib.suppress(errors.Error):
-        _docker("image", "inspect", tag)
+        _docker("image", "inspect", f"{name}:{tag}")
         return
     with subprocess.Popen(
         ["docker", "load", "--quiet"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
@@ -216,33 +256,40 @@ def _load(image: Image, tag: str) -> None:
         assert process.stdin
         # It has said on standard error why it does not read on.
         with contextlib.suppress(BrokenPipeError), process.stdin:
-            archive.write(image.path, "docker", [tag], process.stdin)
+            archive.write(image.path, "docker", [f"{name}:{tag}"], process.stdin)
     if process.returncode:
-        raise errors.Error(f"docker load has not taken {tag} (exit code {process.returncode}); see what it says above")
+        raise errors.Error(f"docker load has not taken {name}:{tag} (exit code {process.returncode}); see what it says above")
+    for other in _docker("image", "ls", "--format={{.Tag}}", f"--filter=reference={name}").split():
+        if other != tag:
+            with contextlib.suppress(errors.Error):  # another run has it
+                _docker("image", "rm", f"{name}:{other}")
 
 
 @contextlib.contextmanager
-def docker(image: Image, listener: socket.socket, env: Mapping[str, str], service: str) -> Iterator[Running]:
-    """Starts IMAGE with the docker daemon, which takes over the port of LISTENER.
+def docker(image: Image, listener: socket.socket, env: Mapping[str, str], service: str, store: pathlib.Path) -> Iterator[Running]:
+    """Starts IMAGE with the docker daemon, which takes over the port of LISTENER. STORE keeps a note of what runs.
 
     Raises:
         errors.Error: docker fails.
     """
-    # Named by its hash: it is loaded once.
-    tag = f"{service}_image:{str(image.descriptor['digest']).removeprefix('sha256:')[:16]}"
-    _load(image, tag)
-    name = f"{service}-{secrets.token_hex(4)}"
-    port = listener.getsockname()[1]
-    listener.close()
-    try:
-        _docker(*docker_arguments(image, name, tag, port, env), env=env)
-        with subprocess.Popen(["docker", "logs", "--follow", name], start_new_session=True) as log:
-            try:
-                yield _Docker(name, log)
-            finally:
-                log.terminate()
-    finally:
-        _docker("rm", "--force", "--volumes", name)
+    # Named by its hash: it is loaded once. Podman needs the host.
+    name = f"localhost/{service}_image"
+    tag = str(image.descriptor["digest"]).removeprefix("sha256:")[:16]
+    container = f"{service}-{secrets.token_hex(4)}"
+    with _run_folder(store) as folder:
+        _load(image, name, tag)
+        port = listener.getsockname()[1]
+        listener.close()
+        (folder / _CONTAINER).write_text(container, "ascii")
+        try:
+            _docker(*docker_arguments(image, container, f"{name}:{tag}", port, env), env=env)
+            with subprocess.Popen(["docker", "logs", "--follow", container], start_new_session=True) as log:
+                try:
+                    yield _Docker(container, log)
+                finally:
+                    log.terminate()
+        finally:
+            _docker("rm", "--force", "--volumes", container)
 
 
 def docker_answers() -> bool:
@@ -250,6 +297,26 @@ def docker_answers() -> bool:
     if not os.environ.get("DOCKER_HOST", "unix://").startswith("unix://") or not shutil.which("docker"):
         return False
     return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+
+
+def engine() -> str:
+    """What BUILD_ENGINE says (the build environment always does); without it docker, if it is there.
+
+    Raises:
+        errors.UsageError: it says something else.
+        errors.Error: it says docker or podman, and no daemon of this machine answers.
+    """
+    chosen = os.environ.get("BUILD_ENGINE")
+    if not chosen:
+        return "docker" if docker_answers() else "rootfs"
+    if chosen not in ("docker", "podman", "rootfs"):
+        raise errors.UsageError(f"BUILD_ENGINE must be docker, podman or rootfs, found {chosen!r}")
+    if chosen != "rootfs" and not docker_answers():
+        raise errors.Error(
+            f"expected an answer of {chosen} on this machine, found none at {os.environ.get('DOCKER_HOST') or 'the default socket'}; "
+            "start it, or set BUILD_ENGINE=rootfs"
+        )
+    return chosen
 
 
 def _healthy(port: int) -> bool:
@@ -289,10 +356,10 @@ def start(service: str, layout: str, engine: str, port: int | None, env: Mapping
     Args:
         service: its name.
         layout: folder of the OCI layout.
-        engine: `docker` or `crun`.
+        engine: `docker`, `podman` or `rootfs`; see the head of this file.
         port: on the loopback address; 0 for a free one, None for the service's own.
         env: variables over those of the image.
-        store: where crun's layers are kept.
+        store: folder that is kept from one start to the next.
 
     Raises:
         errors.Error: it cannot be started, or ended by itself.
@@ -301,8 +368,8 @@ def start(service: str, layout: str, engine: str, port: int | None, env: Mapping
         image = Image(layout)
         with bind(service_port(image) if port is None else port) as listener:
             number = listener.getsockname()[1]
-            started = docker(image, listener, env, service) if engine == "docker" else crun(image, listener, env, store)
-            follow(service, number, started)
+            by = crun if engine == "rootfs" else docker
+            follow(service, number, by(image, listener, env, service, store))
     except ocilib_errors.Error as error:
         raise errors.Error(str(error)) from error
 
@@ -338,15 +405,15 @@ def main(argv: list[str]) -> None:
     if len(argv) != 1 or argv[0] not in bazel.images():
         raise errors.UsageError(f"expected one of the services {', '.join(sorted(bazel.images()))}; found {' '.join(argv) or 'none'}")
     service = argv[0]
-    engine = _ENGINE.value or ("docker" if docker_answers() else "crun")
+    chosen = engine()
     env = {name: os.environ[name] for name in _PASSED if name in os.environ} | {"SPRING_PROFILES_ACTIVE": _PROFILE.value}
     # What docker_run.sh keeps from one run to the next.
     store = pathlib.Path.home() / ".cache" / "bazel" / "image_layers"
     catch_signals()
     try:
         layout = _build(service)
-        print(f"{service}: starting with {engine}, profile {_PROFILE.value}", flush=True)
-        start(service, layout, engine, _PORT.value, env, store)
+        print(f"{service}: starting with {'crun' if chosen == 'rootfs' else chosen}, profile {_PROFILE.value}", flush=True)
+        start(service, layout, chosen, _PORT.value, env, store)
     except KeyboardInterrupt:
         raise errors.Error(f"interrupted before {service} was started") from None
 

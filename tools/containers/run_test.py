@@ -25,7 +25,13 @@ from tools.containers.example_image import write_image
 _DOCKER = """#!/bin/sh
 echo "$@" >>"$RECORD"
 case $1 in
-image) exit "${KNOWN:-1}" ;;
+image)
+    case $2 in
+    inspect) exit "${KNOWN:-1}" ;;
+    ls) echo "$TAGS" ;;
+    rm) exit 1 ;;
+    esac
+    ;;
 load) cat >"$RECORD.tar" ;;
 run) printf '%s\\n' "$FCP_OPTS" >>"$RECORD"; if [ -n "$REFUSED" ]; then printf 'port is\\nallocated\\n' >&2; exit 125; fi ;;
 logs) echo log of the service ;;
@@ -66,7 +72,7 @@ def _start(output: Path, port: int, env: Mapping[str, str], store: Path) -> Fork
         sys.stdout = os.fdopen(1, "w")
         run.catch_signals()
         try:
-            run.start("collector", _collector(), "crun", port, env, store)
+            run.start("collector", _collector(), "rootfs", port, env, store)
         except errors.Error as error:
             print(error, flush=True)
             os._exit(2)
@@ -87,6 +93,44 @@ def _processes_below(folder: Path) -> list[str]:
     return found
 
 
+def test_one_that_was_killed_leaves_no_process_and_the_next_start_removes_its_files(tmp_path: Path) -> None:
+    store, output, port = tmp_path / "store", tmp_path / "output", _free_port()
+    killed = _start(output, port, {"SPRING_PROFILES_ACTIVE": "local"}, store)
+    deadline = time.monotonic() + 200
+    while "Starting CollectorApplication" not in (output.read_text("utf-8") if output.exists() else ""):
+        assert killed.is_alive() and time.monotonic() < deadline
+        time.sleep(0.1)
+    killed.kill()
+    killed.join()
+    while _processes_below(store):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert len(list(store.glob(".run-*"))) == 1
+    old_layer, unpacking = store / ("0" * 64), store / ".new-0"
+    old_layer.mkdir()
+    unpacking.mkdir()
+    _start(tmp_path / "again", port, {"FCP_OPTS": "--no_such_option 'x'"}, store).join(120)
+    assert "Collector cannot start: FCP_OPTS: " in (tmp_path / "again").read_text("utf-8")
+    assert list(store.glob(".*")) == []
+    layers = [path.name for path in store.iterdir() if len(path.name) == 64]
+    assert layers and old_layer.name not in layers
+    assert {f"sha256:{name}" for name in layers} == set((store / "started/collector").read_text("ascii").splitlines())
+
+
+def test_what_runs_is_not_removed_by_another_start(tmp_path: Path, record: Path) -> None:
+    with run._run_folder(tmp_path) as first:
+        (first / "container").write_text("one")
+        with run._run_folder(tmp_path) as second:
+            assert first.exists() and second.exists()
+    assert not record.exists()
+    # As SIGKILL leaves it.
+    (tmp_path / ".run-killed").mkdir()
+    (tmp_path / ".run-killed/container").write_text("killed")
+    with run._run_folder(tmp_path):
+        assert record.read_text("utf-8") == "rm --force --volumes killed\n"
+        assert not (tmp_path / ".run-killed").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_url_answers_outside_of_the_container_and_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     output, port, store = tmp_path / "output", _free_port(), tmp_path / "store"
@@ -101,7 +145,7 @@ def test_the_url_answers_outside_of_the_container_and_a_signal_leaves_nothing(tm
         assert '1 profile is active: "local"' in output.read_text("utf-8")
         assert _processes_below(store)
         with pytest.raises(errors.Error, match=rf"^expected a free port 127.0.0.1:{port}, found that it is taken; choose"):
-            run.start("collector", _collector(), "crun", port, {}, store)
+            run.start("collector", _collector(), "rootfs", port, {}, store)
         assert process.pid
         # As when a terminal and an init both pass it on.
         os.kill(process.pid, number)
@@ -145,17 +189,22 @@ def _image(folder: Path, user: str, ports: tuple[str, ...] = ("8082/tcp",)) -> I
     return write_image(folder, [], {"User": user, "ExposedPorts": {port: {} for port in ports}})
 
 
-def test_docker_loads_once_starts_without_rights_and_removes(tmp_path: Path, record: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_docker_loads_once_starts_without_rights_and_removes(
+    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     image = _image(tmp_path / "image", "65532")
+    monkeypatch.setenv("TAGS", f"older\n{str(image.descriptor['digest'])[7:23]}")
     port = _free_port()
     with pytest.raises(errors.Error, match=r"^service has ended by itself, with exit code 64"):
         run.start("service", image.path, "docker", port, {"FCP_OPTS": "a secret"}, tmp_path)
     lines = record.read_text("utf-8").splitlines()
-    tag = f"service_image:{str(image.descriptor['digest'])[7:23]}"
+    tag = f"localhost/service_image:{str(image.descriptor['digest'])[7:23]}"
     name = lines[-1].split()[-1]
     assert lines == [
         f"image inspect {tag}",
         "load --quiet",
+        "image ls --format={{.Tag}} --filter=reference=localhost/service_image",
+        "image rm localhost/service_image:older",
         (
             f"run --detach --name={name} --pull=never --read-only --cap-drop=ALL --security-opt=no-new-privileges"
             " --tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777 --ipc=none"
@@ -203,6 +252,24 @@ def test_an_unknown_service_is_told_with_the_seven_names(arguments: list[str]) -
     names = "aggregator, collector, model_updater, task_assignment, task_builder, task_management, task_scheduler"
     with pytest.raises(errors.UsageError, match=f"^expected one of the services {names}; found {' '.join(arguments) or 'none'}$"):
         run.main(arguments)
+
+
+def test_build_engine_says_what_starts_it(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://other.example:2375")
+    for engine, expected in (("", "rootfs"), ("rootfs", "rootfs")):
+        monkeypatch.setenv("BUILD_ENGINE", engine)
+        assert run.engine() == expected
+    monkeypatch.setenv("BUILD_ENGINE", "podman")
+    with pytest.raises(errors.Error, match=r"^expected an answer of podman on this machine, found none at tcp://other.example:2375; start"):
+        run.engine()
+    monkeypatch.setenv("DOCKER_HOST", "unix:///run/docker.sock")
+    for engine, expected in (("", "docker"), ("podman", "podman"), ("rootfs", "rootfs")):
+        monkeypatch.setenv("BUILD_ENGINE", engine)
+        assert run.engine() == expected
+    monkeypatch.setenv("BUILD_ENGINE", "lxc")
+    with pytest.raises(errors.UsageError, match="^BUILD_ENGINE must be docker, podman or rootfs, found 'lxc'$"):
+        run.engine()
+    assert record.read_text("utf-8").splitlines() == ["version", "version"]
 
 
 def test_a_daemon_on_another_machine_is_not_taken(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
