@@ -25,7 +25,8 @@ step() { # name, command...: one test
     local name=$1 start=$SECONDS code=0
     shift
     "$@" >"$log" 2>&1 || code=$?
-    if ((code)); then cat "$log"; fi
+    # What was skipped is told with its reason.
+    if ((code)); then cat "$log"; else grep '^SKIPPED' "$log" || true; fi
     count "$name" "$code" $((SECONDS - start))
 }
 
@@ -64,6 +65,7 @@ step 'rules/oci: oci_pull, by Bazel from a registry' env -C rules/oci python3 -m
 step 'C++ under sanitizers' bazel test --noshow_progress --ui_event_filters=-info --config=asan --features=ubsan //shuffler/native/... //toolchains/llvm/...
 step 'images on bases from a registry' bazel run --noshow_progress --ui_event_filters=-info //tools/registry:bases
 step 'expected hashes' ./scripts/build_images.sh --check
+step 'every engine gives the same images' bazel test --noshow_progress --test_output=all //scripts/docker:engines_test
 step 'a release of this build can be recorded and verified' bazel run --noshow_progress --ui_event_filters=-info //tools/release:record_check
 step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity
 step 'adverse rebuild and canary' ./scripts/adverse_rebuild.sh

@@ -38,7 +38,7 @@ podman_service() {
     # shellcheck disable=SC2016 # expanded by the inner bash
     setsid setpriv --pdeathsig TERM bash -c '
         podman system service --time=0 "unix://$1/docker.sock" &
-        trap "kill $!; rm -rf \"$1\"" EXIT
+        trap "trap \"\" TERM; kill 0; rm -rf \"\$1\"" EXIT # it forks: all of this session
         trap exit TERM
         wait' service "$folder" </dev/null >/dev/null 2>&1 8>&- &
     for ((i = 0; i < 100; i++)); do

@@ -11,7 +11,7 @@ import pytest
 def main() -> int:
     """Returns pytest's exit code."""
     # Without a cache there is nothing to write beside the sources; the file at the root has the settings.
-    options = ["--config-file=pyproject.toml", "--rootdir=.", "-p", "no:cacheprovider"]
+    options = ["--config-file=pyproject.toml", "--rootdir=.", "-p", "no:cacheprovider", "-rfEs"]
     temporary = os.environ.get("TEST_TMPDIR")
     if temporary:
         options.append(f"--basetemp={temporary}/pytest")

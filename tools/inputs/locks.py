@@ -36,6 +36,7 @@ _REPOSITORY_OF_DEBIAN_LOCK = {
     "images": "debian12",
     "jdk17": "remotejdk17_linux",
     "llvm16": "llvm16",
+    "machine": "debian12_machine",
     "registry_tools": "debian12_registry_tools",
     "sysroot": "debian12_sysroot",
 }
