@@ -2,16 +2,14 @@
 
 load("@rules_oci//oci:layer.bzl", "LAYER_ATTRS", "layer_info")
 load("@rules_oci//oci:python_action.bzl", "python_action")
+load(":decompressors.bzl", "DECOMPRESSOR_ATTRS", "add_linker")
 
 def _deb_layer_impl(ctx):
     layer = ctx.actions.declare_file(ctx.label.name)
-    libraries = ctx.files._libraries
-    folders = {library.dirname: None for library in libraries}.keys()
     arguments = ctx.actions.args()
     arguments.add("--deb", ctx.file.deb)
     arguments.add("--output", layer)
-    arguments.add("--linker", ctx.file._linker)
-    arguments.add_joined("--library_path", folders, join_with = ":")
+    linker = add_linker(ctx, arguments)
     arguments.add("--xz", ctx.file._xz)
     arguments.add("--zstd", ctx.file._zstd)
     arguments.add_all(ctx.attr.only, before_each = "--only")
@@ -19,7 +17,7 @@ def _deb_layer_impl(ctx):
         ctx,
         main = ctx.file._main,
         arguments = [arguments],
-        inputs = [ctx.file.deb, ctx.file._linker, ctx.file._xz, ctx.file._zstd] + libraries,
+        inputs = [ctx.file.deb, ctx.file._xz, ctx.file._zstd] + linker,
         mnemonic = "DebLayer",
         outputs = [layer],
         progress_message = "Layer of a Debian package %{output}",
@@ -46,28 +44,9 @@ Fails if the file is no Debian package, is damaged, or its data tar has what mus
             doc = "Paths in the package, without a slash at either end: the layer has just these, what is below them and their folders, " +
                   "and no status, since this is no installed package. An error if one is not there.",
         ),
-        "_libraries": attr.label(
-            cfg = "exec",
-            default = "@debian12_tools//:libraries",
-        ),
-        "_linker": attr.label(
-            allow_single_file = True,
-            cfg = "exec",
-            default = "@debian12_tools//:lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-        ),
         "_main": attr.label(
             allow_single_file = True,
             default = ":deb_layer.py",
         ),
-        "_xz": attr.label(
-            allow_single_file = True,
-            cfg = "exec",
-            default = "@debian12_tools//:usr/bin/xz",
-        ),
-        "_zstd": attr.label(
-            allow_single_file = True,
-            cfg = "exec",
-            default = "@debian12_tools//:usr/bin/zstd",
-        ),
-    } | LAYER_ATTRS,
+    } | DECOMPRESSOR_ATTRS | LAYER_ATTRS,
 )

@@ -1,21 +1,20 @@
 """PostgreSQL as a folder with bin, lib and share, out of a jar of io.zonky.test.postgres:embedded-postgres-binaries."""
 
 load("@rules_oci//oci:python_action.bzl", "PYTHON_ACTION_ATTRS", "python_action")
+load("//toolchains/debian:decompressors.bzl", "DECOMPRESSOR_ATTRS", "add_linker")
 
 def _postgresql_impl(ctx):
     folder = ctx.actions.declare_directory(ctx.label.name)
-    libraries = ctx.files._libraries
     arguments = ctx.actions.args()
     arguments.add("--jar", ctx.file.jar)
     arguments.add("--output", folder.path)
-    arguments.add("--linker", ctx.file._linker)
-    arguments.add_joined("--library_path", {library.dirname: None for library in libraries}.keys(), join_with = ":")
+    linker = add_linker(ctx, arguments)
     arguments.add("--xz", ctx.file._xz)
     python_action(
         ctx,
         main = ctx.file._main,
         arguments = [arguments],
-        inputs = [ctx.file.jar, ctx.file._linker, ctx.file._xz] + libraries,
+        inputs = [ctx.file.jar, ctx.file._xz] + linker,
         mnemonic = "Postgresql",
         outputs = [folder],
     )
@@ -29,23 +28,9 @@ postgresql = rule(
             allow_single_file = [".jar"],
             mandatory = True,
         ),
-        "_libraries": attr.label(
-            cfg = "exec",
-            default = "@debian12_tools//:libraries",
-        ),
-        "_linker": attr.label(
-            allow_single_file = True,
-            cfg = "exec",
-            default = "@debian12_tools//:lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-        ),
         "_main": attr.label(
             allow_single_file = True,
             default = ":unpack.py",
         ),
-        "_xz": attr.label(
-            allow_single_file = True,
-            cfg = "exec",
-            default = "@debian12_tools//:usr/bin/xz",
-        ),
-    } | PYTHON_ACTION_ATTRS,
+    } | DECOMPRESSOR_ATTRS | PYTHON_ACTION_ATTRS,
 )
