@@ -286,7 +286,7 @@ def caller(request: pytest.FixtureRequest, machine: Machine, root_tar: Callable[
         root_tar()
     uid = USER if user else 0
     made_before = engine != "rootfs" or not user
-    environment = {"INPUT_ARCHIVE": "/srv/downloads"} if not made_before else {}
+    environment = {"INPUT_ARCHIVE": "/srv/downloads"} if uid else {}  # root has them in its cache
     yield Caller(machine, engine, uid, _sources(machine, request.param.replace(" ", "_"), uid, made_before), environment)
     if engine == "podman":
         machine.output("podman", "image", "rm", "--all", "--force", uid=uid)
