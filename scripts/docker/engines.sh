@@ -35,11 +35,13 @@ container_image() { # docker | podman
 podman_service() {
     local folder i
     folder=$(mktemp -d "${XDG_RUNTIME_DIR:-/tmp}/podman.XXXXXX")
+    # It forks, so what ends it is for all of this session; and it does not always heed the first signal.
     # shellcheck disable=SC2016 # expanded by the inner bash
     setsid setpriv --pdeathsig TERM bash -c '
-        podman system service --time=0 "unix://$1/docker.sock" &
-        trap "trap \"\" TERM; kill 0; rm -rf \"\$1\"" EXIT # it forks: all of this session
+        trap "trap \"\" TERM; kill 0; for ((i = 0; i < 50; i++)); do
+            kill -0 \$! || break; sleep 0.1; done; rm -rf \"\$1\"; kill -KILL 0" EXIT
         trap exit TERM
+        podman system service --time=0 "unix://$1/docker.sock" &
         wait' service "$folder" </dev/null >/dev/null 2>&1 8>&- &
     for ((i = 0; i < 100; i++)); do
         if [[ -S $folder/docker.sock ]]; then
