@@ -6,7 +6,7 @@ bazel run //docs:causes_page
 import os
 import pathlib
 
-from image_hash import causes, errors, releases
+from image_hash import causes, errors, files
 
 PAGE = "docs/causes.md"
 
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     """Writes the page of the workspace that `bazel run` was called in."""
     if argv:
         raise errors.UsageError(f"causes_page takes no arguments, found {argv[0]!r}")
-    releases.write(pathlib.Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), PAGE), text().encode())
+    files.write(pathlib.Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."), PAGE), text().encode())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping
 
 from absl import flags
-from image_hash import checkout, drift, errors, hashing, releases, sources, strict_json
+from image_hash import checkout, drift, errors, files, hashing, releases, sources, strict_json
 
 from tools.inputs import workspace
 from tools.proof import bazel
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
     if _UPDATE.value:
         if drifted:
             raise errors.CheckError("hashes are not recorded from a drifted build environment; see docs/build-environment.md")
-        releases.write(folder / f"{releases.CURRENT}.json", built.text().encode())
+        files.write(folder / f"{releases.CURRENT}.json", built.text().encode())
         print("releases/current.json is up to date")
     if _CHECK.value:
         differences = releases.read_named(folder, releases.CURRENT).differences(built)

@@ -26,7 +26,6 @@ import json
 import os
 import pathlib
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -255,20 +254,6 @@ def read_all(folder: pathlib.Path) -> list[Release]:
     if not found:
         raise errors.CheckError(f"{folder}: expected files of releases, found none")
     return sorted((read_named(folder, name.removesuffix(".json")) for name in found), key=_age)
-
-
-def write(path: pathlib.Path, data: bytes) -> None:
-    """Replaces a file as a whole: it has the old content or the new, whatever happens."""
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".new.", delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
 
 
 class _Reader:

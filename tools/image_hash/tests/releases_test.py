@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_hash import errors, releases
+from image_hash import errors, files, releases
 
 A, B, C, D = (f"sha256:{letter * 64}" for letter in "abcd")
 IMAGES = {
@@ -244,10 +244,10 @@ def test_a_version_has_three_numbers(version: str) -> None:
 def test_a_file_is_replaced_as_a_whole(tmp_path: pathlib.Path) -> None:
     target = tmp_path / "current.json"
     target.write_text("old")
-    releases.write(target, b"new")
+    files.write(target, b"new")
     assert target.read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o644
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(OSError, match="folder.json"):
-        releases.write(tmp_path / "folder.json", b"new")
+        files.write(tmp_path / "folder.json", b"new")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["current.json", "folder.json"]

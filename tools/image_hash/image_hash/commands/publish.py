@@ -23,7 +23,7 @@ import pathlib
 import sys
 
 from absl import flags
-from image_hash import drift, errors, releases, signatures
+from image_hash import drift, errors, files, releases, signatures
 from image_hash.checkout import Checkout
 from image_hash.commands import release_flag, release_flags
 from image_hash.publish import github, provenance, record, sbom, signature_objects
@@ -119,7 +119,7 @@ def _sign_file(path: pathlib.Path, key: signatures.PrivateKey) -> bytes:
             raise errors.MismatchError(f"{beside} is there, and not by the key {key.public.key_id}; delete it to sign again") from None
         return found
     signature = key.sign(path.read_bytes())
-    releases.write(beside, signature)
+    files.write(beside, signature)
     print(f"wrote releases/{beside.name}, by the key {key.public.key_id}")
     return signature
 

@@ -9,8 +9,8 @@ from collections import Counter
 
 from image_hash.causes import COMPILED_CODE, COMPILER_VERSION, CONSTANT_ORDER, DEBUG_INFORMATION
 from image_hash.differences import Difference
+from image_hash.formats import parts
 from image_hash.formats.content import Content, FormatError, LimitError
-from image_hash.formats.replaced import replaced
 from image_hash.formats.shown import shortened, text
 
 MAGIC = b"\xca\xfe\xba\xbe"
@@ -20,7 +20,6 @@ _LARGEST = 16 << 20
 # Characters that all resolved constants of a class may have together: one long string can be referred to very often.
 _MOST_TEXT = 64 << 20
 _DEEPEST = 32
-_SHOWN_NAMES = 4
 
 # What follows the tag of a constant (section 4.4): 1, 2, 4 and 8 bytes are numbers, c another constant, b a bootstrap method.
 _CONSTANTS = {
@@ -117,16 +116,9 @@ def compare(left: Content, right: Content, place: tuple[str, ...]) -> list[Diffe
         found.append(Difference(place, COMPILER_VERSION, f"class file version {a.version}", f"class file version {b.version}"))
     debug = [name for name in {**a.debug, **b.debug} if a.debug.get(name) != b.debug.get(name)]
     if debug:
-        found.append(Difference(place, DEBUG_INFORMATION, _listed(debug, a.debug), _listed(debug, b.debug)))
-    code = []
-    for name in [name for name in {**a.parts, **b.parts} if a.parts.get(name) != b.parts.get(name)]:
-        explained = replaced(_bytes(a.parts, name), _bytes(b.parts, name))
-        if explained:
-            found += [Difference((*place, name), item.cause, item.left, item.right) for item in explained]
-        else:
-            code.append(name)
-    if code:
-        found.append(Difference(place, COMPILED_CODE, _listed(code, a.parts), _listed(code, b.parts)))
+        found.append(Difference(place, DEBUG_INFORMATION, parts.listed(debug, a.debug), parts.listed(debug, b.debug)))
+    differences, code = parts.compare(place, a.parts, b.parts)
+    found += differences
     if not code:
         orders = [[name for name in side.parts if name in other.parts] for side, other in ((a, b), (b, a))]
         if orders[0] != orders[1]:
@@ -142,10 +134,6 @@ def compare(left: Content, right: Content, place: tuple[str, ...]) -> list[Diffe
     return [Difference(place, COMPILED_CODE, _unused(ours), _unused(theirs))]
 
 
-def _bytes(parts: dict[str, str], name: str) -> bytes:
-    return parts.get(name, "").encode("utf-8", "surrogateescape")
-
-
 def _first(left: list[str], right: list[str]) -> tuple[str, str]:
     at = next(at for at, (a, b) in enumerate(zip(left, right, strict=True)) if a != b)
     return shortened(f"at {at}: {_plain(left[at])}"), shortened(f"at {at}: {_plain(right[at])}")
@@ -157,12 +145,6 @@ def _unused(constants: Counter[str]) -> str:
 
 def _plain(value: str) -> str:
     return text(value.encode("utf-8", "surrogateescape"))
-
-
-def _listed(names: list[str], side: dict[str, str]) -> str:
-    shown = [name if name in side else f"no {name}" for name in names[:_SHOWN_NAMES]]
-    more = len(names) - _SHOWN_NAMES
-    return shortened(", ".join(shown)) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclasses.dataclass

@@ -5,10 +5,10 @@ Formats: PEP 552 (header); CPython's Python/marshal.c and Objects/codeobject.c (
 
 import dataclasses
 
-from image_hash.causes import COMPILED_CODE, COMPILER_VERSION, DEBUG_INFORMATION, EMBEDDED_PATH, PYC_REFERENCES, PYC_VALIDATION
+from image_hash.causes import COMPILER_VERSION, DEBUG_INFORMATION, EMBEDDED_PATH, PYC_REFERENCES, PYC_VALIDATION
 from image_hash.differences import Difference
+from image_hash.formats import parts
 from image_hash.formats.content import Content, FormatError, LimitError
-from image_hash.formats.replaced import replaced
 from image_hash.formats.shown import shortened, text, unix_time
 
 _HEADER = 16
@@ -19,7 +19,6 @@ _LARGEST = 32 << 20
 # Characters of the code as text: one object can be referred to very often.
 _MOST_TEXT = 64 << 20
 _DEEPEST = 200
-_SHOWN_NAMES = 4
 _FLAG_REF = 0x80
 # Bytes of integers, floats and complex numbers.
 _NUMBERS = {"i": 4, "I": 8, "g": 8, "y": 16}
@@ -48,23 +47,15 @@ def compare(left: Content, right: Content, place: tuple[str, ...]) -> list[Diffe
     if left.size == right.size and left.read(_HEADER) == right.read(_HEADER):
         return _validation(*heads, place, follows=False)
     a, b = _Code(left), _Code(right)
-    found = []
-    code = []
-    for name in [name for name in {**a.parts, **b.parts} if a.parts.get(name) != b.parts.get(name)]:
-        explained = replaced(_bytes(a.parts, name), _bytes(b.parts, name))
-        if explained:
-            found += [Difference((*place, name), item.cause, item.left, item.right) for item in explained]
-        else:
-            code.append(name)
-    if code:
-        found.append(Difference(place, COMPILED_CODE, _listed(code, a.parts), _listed(code, b.parts)))
+    found, code = parts.compare(place, a.parts, b.parts)
     if a.files != b.files:
         # Nobody but the compiler writes it: a path of the machine, if it is absolute.
         cause = EMBEDDED_PATH if a.files.startswith('"/') and b.files.startswith('"/') else DEBUG_INFORMATION
-        found.append(Difference(place, cause, shortened(f"source {text(_raw(a.files))}"), shortened(f"source {text(_raw(b.files))}")))
+        ours, theirs = (shortened(f"source {text(parts.raw(side.files))}") for side in (a, b))
+        found.append(Difference(place, cause, ours, theirs))
     lines = [name for name in {**a.lines, **b.lines} if a.lines.get(name) != b.lines.get(name)]
     if lines and not code:
-        listed = [f"line numbers of {_listed(lines, side)}" for side in (a.lines, b.lines)]
+        listed = [f"line numbers of {parts.listed(lines, side)}" for side in (a.lines, b.lines)]
         found.append(Difference(place, DEBUG_INFORMATION, listed[0], listed[1]))
     if not found:
         found.append(Difference(place, PYC_REFERENCES, f"{left.size} bytes", f"{right.size} bytes"))
@@ -88,20 +79,6 @@ def _validation(left: bytes, right: bytes, place: tuple[str, ...], *, follows: b
             words.append("" if follows else f"its size {int.from_bytes(head[12:], 'little')}")
         shown.append(" ".join(word for word in words if word))
     return [Difference(place, PYC_VALIDATION, shown[0], shown[1])] if shown[0] != shown[1] else []
-
-
-def _listed(names: list[str], side: dict[str, str]) -> str:
-    shown = [name if name in side else f"no {name}" for name in names[:_SHOWN_NAMES]]
-    more = len(names) - _SHOWN_NAMES
-    return shortened(", ".join(shown)) + (f" and {more} more" if more > 0 else "")
-
-
-def _bytes(parts: dict[str, str], name: str) -> bytes:
-    return _raw(parts.get(name, ""))
-
-
-def _raw(value: str) -> bytes:
-    return value.encode("utf-8", "surrogateescape")
 
 
 class _Code:
@@ -232,7 +209,7 @@ class _Code:
         for function in functions:
             counts[function.name] = counts.get(function.name, 0) + 1
             number = counts[function.name]
-            path = text(_raw(f"{prefix}{function.name}{f' ({number})' if number > 1 else ''}"))
+            path = text(parts.raw(f"{prefix}{function.name}{f' ({number})' if number > 1 else ''}"))
             self.parts[path] = function.body
             self.lines[path] = function.lines
             self._name(function.inner, f"{prefix}{function.name}.".removeprefix("<module>."))

@@ -5,7 +5,7 @@ import hashlib
 import pathlib
 from collections.abc import Mapping
 
-from image_hash import errors, releases
+from image_hash import errors, files, releases
 from image_hash.checkout import Checkout
 from image_hash.publish import inputs, provenance, sbom
 
@@ -95,9 +95,9 @@ def write(folder: pathlib.Path, record: Record) -> pathlib.Path:
     beside = folder / record.release.name
     beside.mkdir(parents=True, exist_ok=True)
     for name, data in record.documents.items():
-        releases.write(beside / name, data)
+        files.write(beside / name, data)
     if record.is_new:
-        releases.write(path, record.release.text().encode())
+        files.write(path, record.release.text().encode())
     return path
 
 

@@ -9,11 +9,10 @@ import base64
 import hashlib
 import html
 import math
-import os
-import tempfile
+import pathlib
 from collections.abc import Iterable, Sequence
 
-from image_hash import causes, errors
+from image_hash import causes, errors, files
 from image_hash.differences import Comparison, Difference, LayerSize
 from image_hash.report import groups, treemap
 from image_hash.report.groups import Group
@@ -66,15 +65,7 @@ def write(path: str, comparisons: Sequence[Comparison]) -> None:
     """
     page = render(comparisons)
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=os.path.dirname(path) or ".", delete=False) as file:
-            try:
-                file.write(page)
-                file.close()
-                os.chmod(file.name, 0o644)
-                os.replace(file.name, path)
-            except OSError:
-                os.unlink(file.name)
-                raise
+        files.write(pathlib.Path(path), page.encode())
     except OSError as error:
         raise errors.CheckError(f"the report was not written to {printable(path)}: {error.strerror}") from error
 
