@@ -57,6 +57,31 @@ def test_edges_are_those_of_every_place_in_the_tree_without_optional_ones() -> N
     assert lock.edges(tree) == {"g:a": {"g:b"}, "g:b": {"g:c", "g:e"}, "g:c": set(), "g:e": set()}
 
 
+def test_dependencies_are_read_from_a_pom_and_its_parents(tmp_path: Path) -> None:
+    def publish(artifact: str, content: str) -> None:
+        folder = tmp_path / "g" / "h" / artifact / "1"
+        folder.mkdir(parents=True)
+        pom = f'<project xmlns="http://maven.apache.org/POM/4.0.0"><artifactId>{artifact}</artifactId>{content}</project>'
+        (folder / f"{artifact}-1.pom").write_text(pom, encoding="utf-8")
+
+    def dependency(content: str) -> str:
+        return f"<dependency><groupId>${{project.groupId}}</groupId>{content}</dependency>"
+
+    own = "".join(
+        dependency(content)
+        for content in (
+            "<artifactId>a</artifactId>",
+            "<artifactId>b</artifactId><scope>runtime</scope><classifier>x</classifier>",
+            "<artifactId>c</artifactId><scope>test</scope>",
+            "<artifactId>d</artifactId><optional>true</optional>",
+        )
+    )
+    parent = "<parent><groupId>g.h</groupId><artifactId>parent</artifactId><version>1</version></parent>"
+    publish("child", f"{parent}<dependencies>{own}</dependencies>")
+    publish("parent", f"<dependencies>{dependency('<artifactId>e</artifactId>')}</dependencies>")
+    assert lock.declared(tmp_path, "g.h", "child", "1") == {"g.h:a", "g.h:b:jar:x", "g.h:e"}
+
+
 def test_a_jar_without_classes_is_told(tmp_path: Path) -> None:
     for name, entry in (("starter.jar", "META-INF/LICENSE.txt"), ("library.jar", "a/A.class")):
         with zipfile.ZipFile(tmp_path / name, "w") as jar:
