@@ -20,7 +20,7 @@ public interface Blobs {
    * The content, decompressed if it is stored with gzip.
    *
    * @throws BlobNotFoundException if there is none
-   * @throws BlobException if it is damaged, or larger than the limit of the adapter
+   * @throws DamagedBlobException if it is damaged, or larger than the limit of the adapter
    */
   byte[] read(BlobName name) throws BlobNotFoundException;
 

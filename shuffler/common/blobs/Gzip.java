@@ -25,17 +25,17 @@ public final class Gzip {
    * Decompresses.
    *
    * @param limit most bytes that come out: a small file may decompress to any size
-   * @throws BlobException if the data is no gzip, is damaged, or holds more
+   * @throws DamagedBlobException if the data is no gzip, is damaged, or holds more
    */
   public static byte[] decompress(byte[] compressed, int limit) {
     try (GZIPInputStream stream = new GZIPInputStream(new ByteArrayInputStream(compressed))) {
       byte[] content = stream.readNBytes(limit);
       if (stream.read() >= 0) {
-        throw new BlobException("expected gzip data of at most " + limit + " bytes, found more");
+        throw new DamagedBlobException("expected gzip data of at most " + limit + " bytes, found more");
       }
       return content;
     } catch (IOException damaged) {
-      throw new BlobException("expected gzip data, found damage: " + damaged.getMessage(), damaged);
+      throw new DamagedBlobException("expected gzip data, found damage: " + damaged.getMessage(), damaged);
     }
   }
 }

@@ -1,6 +1,6 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobException;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.DamagedBlobException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Gzip;
 import com.google.crypto.tink.HybridDecrypt;
 import java.security.GeneralSecurityException;
@@ -57,7 +57,7 @@ public final class Payloads {
       return Gzip.decompress(key.decrypt(payload.encryptedPayload(), payload.associatedData()), limit);
     } catch (GeneralSecurityException altered) {
       throw new PayloadException("expected a payload that its key opens, found one that is altered or of another key");
-    } catch (BlobException malformed) {
+    } catch (DamagedBlobException malformed) {
       throw new PayloadException("decrypted payload: " + malformed.getMessage());
     }
   }

@@ -62,6 +62,40 @@ public record BlobLayout(String models, String gradients, String aggregates) {
     return new BlobName(bucket(aggregates), task + "/" + result + "/s/0/" + level + "/" + batch + "/gradient");
   }
 
+  /**
+   * A plan, checkpoint or metrics that a message names.
+   *
+   * @throws IllegalArgumentException if it lies elsewhere, or is no name
+   */
+  public BlobName inModels(String bucket, String key) {
+    return in(models, bucket, key);
+  }
+
+  /**
+   * An upload of a device that a message names.
+   *
+   * @throws IllegalArgumentException if it lies elsewhere, or is no name
+   */
+  public BlobName inUploads(String bucket, String key) {
+    return in(gradients, bucket, key);
+  }
+
+  /**
+   * An aggregate that a message names.
+   *
+   * @throws IllegalArgumentException if it lies elsewhere, or is no name
+   */
+  public BlobName inAggregates(String bucket, String key) {
+    return in(aggregates, bucket, key);
+  }
+
+  private static BlobName in(String template, String bucket, String key) {
+    if (!bucket(template).equals(bucket)) {
+      throw new IllegalArgumentException("expected a blob in the bucket " + bucket(template) + ", found one in another bucket");
+    }
+    return new BlobName(bucket, key);
+  }
+
   private BlobName model(TaskKey task, long result, String rest) {
     return new BlobName(bucket(models), task + "/" + result + "/" + rest);
   }
