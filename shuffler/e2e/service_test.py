@@ -23,26 +23,36 @@ def _writable(container: Container) -> set[str]:
     return {mount[1] for mount in mounts if "rw" in mount[3].split(",")}
 
 
+# Nobody is there: the container has a network of its own.
+_LOCAL_OPTIONS = (
+    "--database_url jdbc:postgresql://127.0.0.1:5432/tasks --metrics_database_url jdbc:postgresql://127.0.0.1:5432/metrics "
+    "--database_user nobody --database_password '' --blob_folder /tmp/blobs --public_url http://127.0.0.1:8083"
+)
 # Well-formed; what the services start with without it, their own tests show.
-_OPTIONS = "--environment 'e2e' --upload_timeout_minutes 15"
+_ENVIRONMENT = {
+    "FCP_OPTS": "--environment 'e2e' --upload_timeout_minutes 15",
+    "LOCAL_OPTS": _LOCAL_OPTIONS,
+    "SPRING_PROFILES_ACTIVE": "local",
+}
 
 
 def test_it_starts_answers_and_stops(
     root: Root, bundle: Path, service: Service, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     begin = time.monotonic()
-    with Container(root, bundle, env={"FCP_OPTS": _OPTIONS}) as container:
-        ready = container.wait_for(service.port, "/ready")
+    status = 503 if service.tables else 200
+    with Container(root, bundle, env=_ENVIRONMENT) as container:
+        ready = container.wait_for(service.port, "/ready", status=status)
         record_testsuite_property("seconds until ready", round(time.monotonic() - begin, 1))
-        assert ready == Response(200, f"{service.greeting} Ready check. \n{service.checks}")
+        assert ready == Response(status, f"{service.greeting} Ready check. \n{service.checks}")
         assert container.get(service.port, "/healthz") == Response(200, f"{service.greeting} Health check. \n")
         assert container.get(service.port, "/no/such/path").status == 404
 
-        status = _status(container)
-        record_testsuite_property("resident memory", status["VmRSS"])
-        assert status["Uid"].split() == [str(service.user)] * 4
-        assert {status[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
-        assert status["NoNewPrivs"] == "1"
+        process = _status(container)
+        record_testsuite_property("resident memory", process["VmRSS"])
+        assert process["Uid"].split() == [str(service.user)] * 4
+        assert {process[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+        assert process["NoNewPrivs"] == "1"
         kernel = {path for path in _writable(container) if path.startswith("/proc")}
         assert _writable(container) - kernel == {"/dev", "/tmp"} | ({"/dev/shm"} if service.user == 0 else set())
 

@@ -9,6 +9,7 @@ TENSORFLOW = "2.14.1"
 _NONROOT = 65532
 _ROOT = 0
 _SIGTERM_OF_JAVA = 128 + 15
+_NO_TABLES = "Not ready: task database: it does not answer as it should (see the log of the service)\n"
 _JNI = f"TensorFlow {TENSORFLOW} executed a graph.\n"
 _AGGREGATION = "The aggregation library summed two checkpoints.\n"
 
@@ -22,7 +23,8 @@ class Service:
         port: where it listens.
         user: number of the user that it runs as.
         stopped: its exit code after SIGTERM.
-        checks: what /ready says below the greeting.
+        checks: what /ready says below the greeting, if it runs alone.
+        tables: whether it needs the task database, and so is not ready if it runs alone.
         libraries: its JNI libraries.
     """
 
@@ -31,12 +33,15 @@ class Service:
     user: int = _NONROOT
     stopped: int = _SIGTERM_OF_JAVA
     checks: str = ""
+    tables: bool = False
     libraries: tuple[str, ...] = ()
 
 
 SERVICES = {
-    "task_assignment": Service("Greetings from Task Assignment Spring Boot!", port=8083),
-    "task_management": Service("Greetings from Task Management Spring Boot!"),
+    "task_assignment": Service(
+        "Greetings from Task Assignment Spring Boot!", port=8083, tables=True, checks="blobs: answers.\n" + _NO_TABLES
+    ),
+    "task_management": Service("Greetings from Task Management Spring Boot!", tables=True, checks=_NO_TABLES),
     "collector": Service("Greetings from Collector Spring Boot!"),
     "task_scheduler": Service("Greetings from Task Scheduler Spring Boot!", checks=_JNI, libraries=("libtensorflow-jni.so",)),
     "aggregator": Service(

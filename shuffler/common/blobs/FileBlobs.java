@@ -101,6 +101,15 @@ public final class FileBlobs implements Blobs {
     return limit;
   }
 
+  /**
+   * Looks whether blobs can be written.
+   *
+   * @throws IOException if not
+   */
+  public void check() throws IOException {
+    Files.delete(Files.createTempFile(root.resolve(NEW), "check", ""));
+  }
+
   @Override
   public byte[] read(BlobName name) throws BlobNotFoundException {
     try (Stored stored = open(name)) {

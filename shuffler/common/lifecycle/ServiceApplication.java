@@ -1,11 +1,14 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle;
 
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.HealthController;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.ReadinessCheck;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.ServiceName;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.WebConfiguration;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.springframework.boot.SpringApplication;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -16,7 +19,7 @@ import org.springframework.context.support.GenericApplicationContext;
  *
  * <p>First its environment is read and what it needs of the machine is checked. If that fails, one line goes to standard error, and the
  * exit code is 64 for a wrong environment or command line, 1 otherwise. Then Spring starts; the application sees its options as beans
- * {@code fcpOptions}, {@code securityOptions} and {@code encryptionOptions}. On SIGTERM, requests under way are finished, and the exit code
+ * {@code fcpOptions}, {@code securityOptions}, {@code encryptionOptions} and {@code localOptions}. On SIGTERM, requests under way are finished, and the exit code
  * is 143, as the JVM has it.
  */
 public final class ServiceApplication {
@@ -28,17 +31,24 @@ public final class ServiceApplication {
    * @param application the Spring Boot application
    * @param name as answers show it
    * @param port where it listens, unless PORT says otherwise
+   * @param needs the options that it cannot do without, for what is given of the others
    * @param arguments of the command line; there are none
    * @param checks what the service needs of the machine; each is made before Spring starts, and may throw StartException
    */
   @SafeVarargs
   public static void run(
-      Class<?> application, String name, int port, String[] arguments, Supplier<? extends ReadinessCheck>... checks) {
+      Class<?> application,
+      String name,
+      int port,
+      Function<StartOptions, List<Option<?>>> needs,
+      String[] arguments,
+      Supplier<? extends ReadinessCheck>... checks) {
     try {
       if (arguments.length > 0) {
         throw StartException.usage("the command line takes no arguments; see FCP_OPTS");
       }
       StartOptions options = StartOptions.of(System.getenv(), port);
+      options.require(needs.apply(options));
       start(application, name, options, List.of(checks));
     } catch (StartException problem) {
       System.err.println(name + " cannot start: " + problem.getMessage());
@@ -49,7 +59,7 @@ public final class ServiceApplication {
   static ConfigurableApplicationContext start(
       Class<?> application, String name, StartOptions options, List<Supplier<? extends ReadinessCheck>> checks) {
     List<? extends ReadinessCheck> made = checks.stream().map(Supplier::get).toList();
-    SpringApplication spring = new SpringApplication(application, HealthController.class);
+    SpringApplication spring = new SpringApplication(application, HealthController.class, WebConfiguration.class);
     spring.setAddCommandLineProperties(false);
     spring.setEnvironment(new SealedEnvironment(Map.of(
         "spring.application.name", name,
@@ -63,6 +73,7 @@ public final class ServiceApplication {
       beans.registerBean("fcpOptions", OptionValues.class, options::fcp);
       beans.registerBean("securityOptions", OptionValues.class, options::security);
       beans.registerBean("encryptionOptions", OptionValues.class, options::encryption);
+      beans.registerBean("localOptions", OptionValues.class, options::local);
       for (ReadinessCheck check : made) {
         beans.registerBean(check.getClass().getSimpleName(), ReadinessCheck.class, () -> check);
       }

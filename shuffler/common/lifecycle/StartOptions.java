@@ -3,9 +3,14 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.life
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.EncryptionOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.FcpOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.InvalidOptionsException;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionTable;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.SecurityOptions;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -16,8 +21,10 @@ import java.util.Map;
  * @param fcp from {@code FCP_OPTS}
  * @param security from {@code SECURITY_OPTS}
  * @param encryption from {@code ENCRYPTION_OPTS}
+ * @param local from {@code LOCAL_OPTS}; empty but in the profile local
  */
-record StartOptions(Profile profile, int port, OptionValues fcp, OptionValues security, OptionValues encryption) {
+public record StartOptions(
+    Profile profile, int port, OptionValues fcp, OptionValues security, OptionValues encryption, OptionValues local) {
 
   /**
    * Reads environment variables.
@@ -25,12 +32,40 @@ record StartOptions(Profile profile, int port, OptionValues fcp, OptionValues se
    * @throws StartException if one is malformed
    */
   static StartOptions of(Map<String, String> environment, int defaultPort) {
+    Profile profile = Profile.parse(environment.getOrDefault(Profile.VARIABLE, Profile.GCP.lowerCase()));
     return new StartOptions(
-        Profile.parse(environment.getOrDefault(Profile.VARIABLE, Profile.GCP.lowerCase())),
+        profile,
         port(environment.getOrDefault("PORT", Integer.toString(defaultPort))),
         options(FcpOptions.TABLE, environment),
         options(SecurityOptions.TABLE, environment),
-        options(EncryptionOptions.TABLE, environment));
+        options(EncryptionOptions.TABLE, environment),
+        options(LocalOptions.TABLE, profile == Profile.LOCAL ? environment : Map.of()));
+  }
+
+  /**
+   * Checks that options have values.
+   *
+   * @throws StartException if some have none; all are named
+   */
+  void require(List<Option<?>> needed) {
+    Map<OptionTable, OptionValues> tables = new LinkedHashMap<>();
+    tables.put(FcpOptions.TABLE, fcp);
+    tables.put(SecurityOptions.TABLE, security);
+    tables.put(EncryptionOptions.TABLE, encryption);
+    tables.put(LocalOptions.TABLE, local);
+    List<String> missing = new ArrayList<>();
+    tables.forEach((table, values) -> {
+      List<String> names = needed.stream()
+          .filter(option -> table.contains(option) && values.get(option).isEmpty())
+          .map(option -> "--" + option.name())
+          .toList();
+      if (!names.isEmpty()) {
+        missing.add(table.variable() + ": expected " + String.join(", ", names) + ", found no value");
+      }
+    });
+    if (!missing.isEmpty()) {
+      throw StartException.usage(String.join("; ", missing));
+    }
   }
 
   private static int port(String value) {

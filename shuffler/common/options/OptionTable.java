@@ -28,6 +28,11 @@ public final class OptionTable {
     return variable;
   }
 
+  /** Whether an option is one of these. */
+  public boolean contains(Option<?> option) {
+    return option.equals(options.get(option.name()));
+  }
+
   /** All options, in no order. */
   public Iterable<Option<?>> options() {
     return options.values();

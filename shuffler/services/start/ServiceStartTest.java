@@ -12,6 +12,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -84,7 +85,7 @@ class ServiceStartTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"task_assignment, Task Assignment", "task_management, Task Management", "collector, Collector"})
+  @CsvSource("collector, Collector")
   void serviceAnswersLogsJsonAndStopsOnSigterm(String service, String name) throws Exception {
     Map<String, String> environment = Map.of(
         "PORT", "0",
@@ -129,6 +130,36 @@ class ServiceStartTest {
         .matches("TensorFlow 2\\.[0-9]+\\.[0-9]+ executed a graph\\." + (aggregation.isEmpty() ? "" : "\n" + aggregation));
   }
 
+  @ParameterizedTest
+  @CsvSource({"task_assignment, Task Assignment", "task_management, Task Management"})
+  void serviceWithoutItsDatabaseAnswersThatItIsNotReady(String service, String name) throws Exception {
+    List<String> log = new ArrayList<>();
+    String port = waitFor("Tomcat started on port ([0-9]+)", start(service, local("0")), log);
+    assertThat(get(port, "/healthz").statusCode()).isEqualTo(200);
+    HttpResponse<String> ready = get(port, "/ready");
+    assertThat(ready.statusCode()).isEqualTo(503);
+    assertThat(ready.body())
+        .startsWith("Greetings from " + name + " Spring Boot! Ready check. \n")
+        .contains("Not ready: task database: it does not answer as it should (see the log of the service)\n");
+    assertThat(log).noneMatch(line -> line.contains("hush"));
+    assertThat(standardError()).isEmpty();
+  }
+
+  /** The profile local with a database that is not there. */
+  private Map<String, String> local(String port) {
+    String options = "--database_url jdbc:postgresql://127.0.0.1:1/tasks --database_user u --database_password hush --blob_folder "
+        + folder.resolve("blobs") + " --public_url http://127.0.0.1:8083";
+    return Map.of("SPRING_PROFILES_ACTIVE", "local", "LOCAL_OPTS", options, "PORT", port);
+  }
+
+  @Test
+  void missingOptionsStopTheStartWithOneLine() throws Exception {
+    assertThat(start("task_management", Map.of("SPRING_PROFILES_ACTIVE", "local", "LOCAL_OPTS", "--database_user u")).readLine()).isNull();
+    assertThat(process.waitFor()).isEqualTo(64);
+    assertThat(standardError()).isEqualTo(
+        "Task Management cannot start: LOCAL_OPTS: expected --database_url, --database_password, found no value\n");
+  }
+
   @Test
   void localProfileLogsForPeople() throws Exception {
     List<String> log = new ArrayList<>();
@@ -139,7 +170,9 @@ class ServiceStartTest {
   @ParameterizedTest
   @CsvSource({"task_assignment, 8083", "task_management, 8082", "collector, 8082"})
   void serviceHasItsPort(String service, String port) throws Exception {
-    assertThat(waitFor("Tomcat initialized with port ([0-9]+)", start(service, Map.of()), new ArrayList<>())).isEqualTo(port);
+    Map<String, String> environment = new HashMap<>(local(""));
+    environment.remove("PORT");
+    assertThat(waitFor("Tomcat initialized with port ([0-9]+)", start(service, environment), new ArrayList<>())).isEqualTo(port);
   }
 
   @ParameterizedTest

@@ -11,8 +11,8 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.table
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iterations;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Tasks;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.ApiErrors;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.CorrelationId;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.ApiConfiguration;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.WebConfiguration;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.protobuf.Message;
 import com.google.protobuf.Parser;
@@ -31,7 +31,6 @@ import org.springframework.boot.autoconfigure.liquibase.LiquibaseAutoConfigurati
 import org.springframework.boot.builder.SpringApplicationBuilder;
 import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.context.support.GenericApplicationContext;
-import org.springframework.http.converter.protobuf.ProtobufHttpMessageConverter;
 
 /** A real server with real tables and blobs for the tests of one service's API. */
 public final class TestService implements AutoCloseable {
@@ -69,14 +68,11 @@ public final class TestService implements AutoCloseable {
     base = URI.create("http://localhost:" + port);
     LocalUrls urls = new LocalUrls(base, key, clock);
     blobs = new FileBlobs(folder.resolve("blobs"), urls, LIMIT);
-    server = new SpringApplicationBuilder(Server.class)
+    server = new SpringApplicationBuilder(Server.class, ApiConfiguration.class, WebConfiguration.class)
         .properties(
             "server.port=" + port, "spring.main.banner-mode=off", "spring.mvc.problemdetails.enabled=true", "logging.level.root=warn")
         .initializers(context -> {
           GenericApplicationContext registry = (GenericApplicationContext) context;
-          registry.registerBean(ProtobufHttpMessageConverter.class, () -> new ProtobufHttpMessageConverter());
-          registry.registerBean(ApiErrors.class);
-          registry.registerBean(CorrelationId.class);
           registry.registerBean(BlobController.class, () -> new BlobController(blobs, urls));
           beans.accept(new Beans(registry, this));
         })

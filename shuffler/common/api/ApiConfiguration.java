@@ -1,0 +1,15 @@
+package com.google.ondevicepersonalization.federatedcompute.shuffler.common.api;
+
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+
+/** What a service with an HTTP API imports. */
+@Configuration(proxyBeanMethods = false)
+@Import(ApiErrors.class)
+public class ApiConfiguration {
+  @Bean
+  CorrelationId correlationId() {
+    return new CorrelationId();
+  }
+}

@@ -1,0 +1,75 @@
+package com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend;
+
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iterations;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Tasks;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.time.Clock;
+import java.util.List;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+import org.springframework.context.annotation.Profile;
+
+/** The task database and what is stored in it, and the clock. */
+@Configuration(proxyBeanMethods = false)
+@Import(TaskTables.Local.class)
+public class TaskTables {
+  /** The options without which there is none. */
+  public static List<Option<?>> needs(StartOptions options) {
+    return switch (options.profile()) {
+      case LOCAL -> List.of(LocalOptions.DATABASE_URL, LocalOptions.DATABASE_USER, LocalOptions.DATABASE_PASSWORD);
+      case GCP -> List.of();
+    };
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @Profile("local")
+  static class Local {
+    @Bean
+    LocalDatabase localTaskDatabase(@Qualifier("localOptions") OptionValues local, MeterRegistry meters) {
+      return new LocalDatabase(local, LocalOptions.DATABASE_URL, List.of(Schema.TASKS), meters);
+    }
+
+    @Bean
+    Database taskDatabase(@Qualifier("localTaskDatabase") LocalDatabase local) {
+      return new Database(local.source());
+    }
+
+    @Bean
+    BoundedCheck taskDatabaseCheck(@Qualifier("localTaskDatabase") LocalDatabase local, @Qualifier("taskDatabase") Database database) {
+      return new BoundedCheck("task database", () -> {
+        local.check();
+        database.query(client -> client.sql("SELECT 1").query(Long.class).single());
+      });
+    }
+  }
+
+  @Bean
+  Clock clock() {
+    return Clock.systemUTC();
+  }
+
+  @Bean
+  Tasks tasks(@Qualifier("taskDatabase") Database database) {
+    return new Tasks(database);
+  }
+
+  @Bean
+  Iterations iterations(@Qualifier("taskDatabase") Database database) {
+    return new Iterations(database);
+  }
+
+  @Bean
+  Assignments assignments(@Qualifier("taskDatabase") Database database) {
+    return new Assignments(database);
+  }
+}
