@@ -171,3 +171,15 @@ CREATE TABLE allowed_authorization_token (
     PRIMARY KEY (token)
 );
 CREATE INDEX allowed_authorization_token_by_expiry ON allowed_authorization_token (expired_at);
+
+--changeset federatedcompute:locks
+-- As Spring Integration's JdbcLockRegistry has it.
+CREATE TABLE int_lock (
+    -- A UUID of the lock's name.
+    lock_key varchar(36) NOT NULL,
+    region varchar(100) NOT NULL,
+    client_id varchar(36) NOT NULL,
+    -- When its holder last said that it is there.
+    created_date timestamptz NOT NULL,
+    PRIMARY KEY (lock_key, region)
+);
