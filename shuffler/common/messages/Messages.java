@@ -1,7 +1,15 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages;
 
-/** The port to messages. Each is delivered at least once, in no order; after ten deliveries that failed it becomes a dead letter. */
+/**
+ * The port to messages: topics, to which they are sent, and subscriptions, each of which gets all messages of its topic.
+ *
+ * <p>Each is delivered at least once, in no order: it comes again after a delivery that failed, and after a process that died with it. What
+ * was delivered {@value #DELIVERIES} times for nothing becomes a dead letter, kept for people to look at.
+ */
 public interface Messages {
+  /** How often a message is delivered before it is a dead letter. */
+  int DELIVERIES = 10;
+
   /**
    * Sends a message; when it returns, the message is kept.
    *

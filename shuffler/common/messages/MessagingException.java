@@ -4,6 +4,10 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.mess
 public final class MessagingException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
+  public MessagingException(String message) {
+    super(message);
+  }
+
   public MessagingException(String message, Throwable cause) {
     super(message, cause);
   }

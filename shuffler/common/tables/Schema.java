@@ -16,7 +16,9 @@ import liquibase.ui.LoggerUIService;
  */
 public enum Schema {
   TASKS("schema/task_database.sql"),
-  METRICS("schema/metrics_database.sql");
+  METRICS("schema/metrics_database.sql"),
+  /** Beside the tasks, where a database keeps the messages, too: in the profile local. */
+  QUEUE("schema/queue.sql");
 
   private final String changelog;
 
