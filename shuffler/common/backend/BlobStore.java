@@ -8,7 +8,6 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.optio
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
-import java.net.URI;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.util.List;
@@ -48,8 +47,7 @@ public class BlobStore {
 
     @Bean
     LocalUrls localUrls(@Qualifier("localOptions") OptionValues local, Clock clock) {
-      URI base = URI.create(local.get(LocalOptions.PUBLIC_URL).orElseThrow());
-      return new LocalUrls(base, LocalUrls.sharedKey(folder(local)), clock);
+      return new LocalUrls(local.get(LocalOptions.PUBLIC_URL).orElseThrow(), LocalUrls.sharedKey(folder(local)), clock);
     }
 
     @Bean

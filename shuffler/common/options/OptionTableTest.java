@@ -44,6 +44,25 @@ class OptionTableTest {
     assertThat(values.get(FcpOptions.ENABLE_AGGREGATION_SUCCESS_NOTIFICATIONS)).contains(true);
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "http://127.0.0.1:8083, true",
+    "https://devices.example/, true",
+    "ftp://devices.example/, false",
+    "http://, false",
+    "devices.example, false",
+    "'http://a b', false",
+  })
+  void urlIsChecked(String url, boolean valid) {
+    assertThat(LocalOptions.PUBLIC_URL.parser().apply(url).isPresent()).isEqualTo(valid);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"https://a.example/v1, true", "https://a.example, false", "https://a.example:7, false", "https://a.example/, false"})
+  void urlToWhichMoreIsAppendedNeedsAPath(String url, boolean valid) {
+    assertThat(SecurityOptions.KEY_ATTESTATION_VALIDATION_BASE_URL.parser().apply(url).isPresent()).isEqualTo(valid);
+  }
+
   /** What other parsers or shells would expand is only text here. */
   @ParameterizedTest
   @ValueSource(strings = {"", "@/etc/passwd", "${HOME}", "#{systemProperties}", "$(id)", "a\\b", "--project_id", "a\"b", "é\n"})

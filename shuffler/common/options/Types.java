@@ -1,5 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.options;
 
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -13,6 +15,23 @@ final class Types {
   /** A text that may be a secret: whatever it is, it is never shown. */
   static Option<String> text(String name) {
     return Option.of(name, "a text", Optional::of);
+  }
+
+  /** An address; it is shown, and so holds no secret. */
+  static Option<URI> url(String name) {
+    return Option.of(name, "an http or https URL", value -> {
+      try {
+        return Optional.of(new URI(value)).filter(url -> List.of("http", "https").contains(url.getScheme()) && url.getHost() != null);
+      } catch (URISyntaxException malformed) {
+        return Optional.empty();
+      }
+    });
+  }
+
+  /** The same with a path, to which more may be appended. */
+  static Option<URI> urlWithPath(String name) {
+    return Option.of(
+        name, "an http or https URL with a path", value -> url(name).parser().apply(value).filter(url -> url.getPath().length() > 1));
   }
 
   /** A name of buckets, with {@code %s} where the number of the partition goes. */

@@ -161,6 +161,16 @@ class ServiceStartTest {
   }
 
   @Test
+  void authenticationWithoutItsServiceStopsTheStart() throws Exception {
+    Map<String, String> environment = new HashMap<>(local("0"));
+    environment.put("SECURITY_OPTS", "--is_authentication_enabled true");
+    assertThat(start("task_assignment", environment).readLine()).isNull();
+    assertThat(process.waitFor()).isEqualTo(64);
+    assertThat(standardError()).isEqualTo("Task Assignment cannot start: SECURITY_OPTS: expected"
+        + " --key_attestation_validation_base_url, --key_attestation_api_key, found no value\n");
+  }
+
+  @Test
   void localProfileLogsForPeople() throws Exception {
     List<String> log = new ArrayList<>();
     waitFor("(Started CollectorApplication)", start("collector", Map.of("PORT", "0", "SPRING_PROFILES_ACTIVE", "local")), log);

@@ -12,6 +12,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iterations;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.taskassignment.api.AssignmentController.Lifetimes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.taskassignment.api.CheckIn;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.taskassignment.authentication.AuthenticationConfiguration;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.util.List;
@@ -30,7 +31,7 @@ public class TaskAssignmentApplication {
   }
 
   private static List<Option<?>> needs(StartOptions options) {
-    return Stream.of(BlobStore.needs(options), TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
+    return Stream.of(AuthenticationConfiguration.needs(options), BlobStore.needs(options), TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
   }
 
   @Bean

@@ -24,6 +24,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.Map;
 import java.util.function.Consumer;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.boot.autoconfigure.jdbc.DataSourceAutoConfiguration;
@@ -84,13 +85,17 @@ public final class TestService implements AutoCloseable {
 
   /** Sends bytes. */
   public HttpResponse<byte[]> send(String method, String path, String contentType, byte[] body) {
-    HttpRequest request = HttpRequest.newBuilder(base.resolve(path))
+    return send(method, path, Map.of("Content-Type", contentType), body);
+  }
+
+  /** Sends bytes with headers. */
+  public HttpResponse<byte[]> send(String method, String path, Map<String, String> headers, byte[] body) {
+    HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(base + path))
         .method(method, HttpRequest.BodyPublishers.ofByteArray(body))
-        .header("Content-Type", contentType)
-        .header("Accept", "*/*")
-        .build();
+        .header("Accept", "*/*");
+    headers.forEach(request::header);
     try {
-      return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofByteArray());
+      return HttpClient.newHttpClient().send(request.build(), HttpResponse.BodyHandlers.ofByteArray());
     } catch (IOException | InterruptedException problem) {
       throw new IllegalStateException(problem);
     }
