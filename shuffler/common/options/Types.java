@@ -21,7 +21,7 @@ final class Types {
   static Option<URI> url(String name) {
     return Option.of(name, "an http or https URL", value -> {
       try {
-        return Optional.of(new URI(value)).filter(url -> List.of("http", "https").contains(url.getScheme()) && url.getHost() != null);
+        return Optional.of(new URI(value)).filter(url -> url.getHost() != null && url.getScheme().matches("https?"));
       } catch (URISyntaxException malformed) {
         return Optional.empty();
       }
