@@ -1,0 +1,1 @@
+"""Federated rounds through the real images, and what came of them."""
