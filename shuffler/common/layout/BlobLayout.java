@@ -59,7 +59,17 @@ public record BlobLayout(String models, String gradients, String aggregates) {
 
   /** The aggregate of a batch. */
   public BlobName aggregate(TaskKey task, long result, long level, String batch) {
-    return new BlobName(bucket(aggregates), task + "/" + result + "/s/0/" + level + "/" + batch + "/gradient");
+    return new BlobName(bucket(aggregates), aggregates(task, result, level) + "/" + batch + "/gradient");
+  }
+
+  /** The bucket of aggregates. */
+  public String aggregateBucket() {
+    return bucket(aggregates);
+  }
+
+  /** The prefix of the aggregates of a result, one folder a batch. */
+  public String aggregates(TaskKey task, long result, long level) {
+    return task + "/" + result + "/s/0/" + level;
   }
 
   /**

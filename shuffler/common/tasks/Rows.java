@@ -14,6 +14,7 @@ final class Rows {
   static final String OF_TASK = "population_name = :population AND task_id = :task";
   static final String OF_ITERATION = OF_TASK + " AND iteration_id = :iteration AND attempt_id = :attempt";
   static final String OF_ASSIGNMENT = OF_ITERATION + " AND session_id = :session";
+  static final String OF_BATCH = OF_ITERATION + " AND batch_id = :batch";
 
   private Rows() {}
 

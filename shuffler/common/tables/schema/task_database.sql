@@ -143,8 +143,9 @@ CREATE TABLE aggregation_batch (
     FOREIGN KEY (population_name, task_id, iteration_id, attempt_id)
         REFERENCES iteration (population_name, task_id, iteration_id, attempt_id) ON DELETE CASCADE
 );
+-- Sums of sizes by status are asked for several times a second: the index alone answers.
 CREATE INDEX aggregation_batch_by_status
-    ON aggregation_batch (population_name, task_id, iteration_id, attempt_id, aggregation_level, status, created_by_partition);
+    ON aggregation_batch (population_name, task_id, iteration_id, attempt_id, aggregation_level, status, batch_id) INCLUDE (batch_size);
 
 CREATE TABLE aggregation_batch_status_history (
     population_name varchar(64) NOT NULL,
