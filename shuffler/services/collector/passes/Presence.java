@@ -38,6 +38,9 @@ public final class Presence implements AutoCloseable {
       if (problem.getCause() instanceof RuntimeException refused) {
         throw refused;
       }
+      if (problem.getCause() instanceof Error error) {
+        throw error;
+      }
       throw new IllegalStateException(problem.getCause());
     } catch (InterruptedException stop) {
       Thread.currentThread().interrupt();

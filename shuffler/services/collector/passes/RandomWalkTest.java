@@ -51,8 +51,8 @@ import org.junit.jupiter.api.io.TempDir;
  * of its own. In every third walk the locks exclude nobody, as after a pause of a process that is longer than its lease.
  */
 class RandomWalkTest {
-  private static final int STEPS = 200;
-  private static final long WALKS = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", "12"));
+  private static final int STEPS = 150;
+  private static final long WALKS = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", "6"));
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
   private static PrivatePostgres postgres;
@@ -78,6 +78,7 @@ class RandomWalkTest {
           walk.check();
         }
         walk.finish();
+        System.out.println("seed " + seed + ": " + walk);
       }
     }));
   }
@@ -102,6 +103,7 @@ class RandomWalkTest {
     private final Map<String, Instant> uploads = new HashMap<>();
     private final Map<IterationKey, Message> updates = new HashMap<>();
     private Iteration iteration;
+    private int crashed;
 
     Walk(long seed) throws IOException {
       random = new Random(seed);
@@ -137,39 +139,56 @@ class RandomWalkTest {
       start(i);
     }
 
-    void step() throws Exception {
+    private void device() {
+      switch (random.nextInt(3)) {
+        case 0 -> backend.checkIn(iteration).ifPresent(device -> {
+          devices.add(device);
+          if (random.nextBoolean()) {
+            report(device);
+          }
+          if (random.nextBoolean()) {
+            upload(device);
+          }
+        });
+        case 1 -> any(devices).ifPresent(this::report);
+        default -> any(devices).ifPresent(this::upload);
+      }
+    }
+
+    void step() {
       if (random.nextInt(6) == 0) {
         crashes.arm(random.nextInt(40));
       }
       int kind = random.nextInt(100);
-      if (kind < 22) {
-        backend.checkIn(iteration).ifPresent(devices::add);
-      } else if (kind < 38) {
-        any(devices).ifPresent(this::report);
-      } else if (kind < 56) {
-        any(devices).ifPresent(this::upload);
-      } else if (kind < 64) {
-        run(List.of(random.nextInt(2)), process -> process.collector.pass());
-      } else if (kind < 72) {
-        run(List.of(0, 1), process -> process.collector.pass());
-      } else if (kind < 76) {
-        run(List.of(0, 1), process -> process.collector.timeouts());
-      } else if (kind < 84) {
-        any(backend.queues.aggregator).ifPresent(this::aggregate);
-      } else if (kind < 90) {
-        Optional<Message> notification = any(notifications);
-        if (notification.isPresent()) {
-          notify(notification.get(), List.of(random.nextInt(2)));
-        }
-      } else if (kind < 95) {
-        any(backend.queues.modelUpdater).ifPresent(this::update);
-      } else if (kind < 98) {
-        schedule();
-      } else {
-        backend.clock.advance(Duration.ofSeconds(random.nextInt(500)));
+      for (int times = random.nextInt(4); times >= 0; times--) {
+        act(kind);
       }
       // Points that were not reached in this step are not reached in those of devices either.
       crashes.disarm();
+    }
+
+    private void act(int kind) {
+      if (kind < 36) {
+        device();
+        device();
+        device();
+      } else if (kind < 44) {
+        run(List.of(random.nextInt(2)), process -> process.collector.pass());
+      } else if (kind < 58) {
+        run(List.of(0, 1), process -> process.collector.pass());
+      } else if (kind < 62) {
+        run(List.of(0, 1), process -> process.collector.timeouts());
+      } else if (kind < 76) {
+        any(backend.queues.aggregator).ifPresent(this::aggregate);
+      } else if (kind < 82) {
+        any(notifications).ifPresent(notification -> deliver(notification, random.nextInt(3) == 0));
+      } else if (kind < 90) {
+        any(backend.queues.modelUpdater).ifPresent(this::update);
+      } else if (kind < 97) {
+        schedule();
+      } else {
+        backend.clock.advance(Duration.ofSeconds(random.nextInt(400)));
+      }
     }
 
     private interface Work {
@@ -177,21 +196,26 @@ class RandomWalkTest {
     }
 
     /** Has processes do something at the same time. Those that crash begin anew. */
-    private void run(List<Integer> which, Work work) throws Exception {
+    private void run(List<Integer> which, Work work) {
       List<Callable<Void>> calls = which.stream().<Callable<Void>>map(i -> () -> {
         work.of(processes[i]);
         return null;
       }).toList();
-      List<Future<Void>> ends = threads.invokeAll(calls);
-      for (int i = 0; i < ends.size(); i++) {
-        try {
-          ends.get(i).get();
-        } catch (ExecutionException end) {
-          if (!(end.getCause() instanceof Crashes.Crash)) {
-            throw end;
+      try {
+        List<Future<Void>> ends = threads.invokeAll(calls);
+        for (int i = 0; i < ends.size(); i++) {
+          try {
+            ends.get(i).get();
+          } catch (ExecutionException end) {
+            if (!(end.getCause() instanceof Crashes.Crash)) {
+              throw new AssertionError(end.getCause());
+            }
+            crashed++;
+            restart(which.get(i));
           }
-          restart(which.get(i));
         }
+      } catch (InterruptedException stop) {
+        throw new AssertionError(stop);
       }
     }
 
@@ -220,14 +244,16 @@ class RandomWalkTest {
       }
     }
 
-    private void notify(Message notification, List<Integer> which) throws Exception {
+    private void deliver(Message notification, boolean again) {
+      notifications.remove(notification);
+      // As long as nobody has acknowledged it, it comes again.
       boolean[] handled = new boolean[1];
-      run(which, process -> {
+      run(List.of(random.nextInt(2)), process -> {
         process.failures.handle(notification);
         handled[0] = true;
       });
-      if (handled[0] && random.nextInt(3) != 0) {
-        notifications.remove(notification);
+      if (again || !handled[0]) {
+        notifications.add(notification);
       }
     }
 
@@ -273,8 +299,8 @@ class RandomWalkTest {
     }
 
     private <T> Optional<T> any(List<T> list) {
-      // The newest ones more often: the others have mostly come to their end.
-      return list.isEmpty() ? Optional.empty() : Optional.of(list.get(list.size() - 1 - random.nextInt(Math.min(list.size(), 12))));
+      // The newest ones: the others have mostly come to their end.
+      return list.isEmpty() ? Optional.empty() : Optional.of(list.get(list.size() - 1 - random.nextInt(Math.min(list.size(), 20))));
     }
 
     /** What holds at any time. */
@@ -403,6 +429,17 @@ class RandomWalkTest {
       assertThat(backend.assignments.waiting(now.key(), AssignmentStatus.UPLOAD_COMPLETED, Optional.empty(), 100))
           .hasSizeLessThan(settings.batchSize());
       assertThat(backend.batches.withStatus(now.key(), BatchStatus.FULL, "", 100)).isEmpty();
+    }
+
+    @Override
+    public String toString() {
+      return crashed + " crashes, histories " + String.join(", ", Stream.of("assignment", "aggregation_batch", "iteration")
+          .map(table -> table + " " + backend.rows("SELECT status, COUNT(*) AS count FROM " + table
+                  + "_status_history GROUP BY status ORDER BY status")
+              .stream()
+              .map(row -> row.get("status") + ":" + row.get("count"))
+              .toList())
+          .toList());
     }
 
     @Override
