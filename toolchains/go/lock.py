@@ -3,11 +3,13 @@
     bazel run //toolchains/go:lock -- update [--tool PACKAGE@VERSION...]
     bazel run //toolchains/go:lock -- report
 
-update resolves go.mod again, with a program added or moved for each --tool, and prints which modules changed. report prints the newer
-versions of the modules that the programs are in, and changes nothing. Where modules come from is Go's configuration; no lock holds a host.
+There are two sets of modules, so that who needs a program of one does not fetch the other: the programs that `tool` lines name, and pubsub,
+a program of ours with Google's in-memory Pub/Sub. update resolves go.mod of both again, with a program added or moved for each --tool, and
+prints which modules changed; a module that pubsub requires is moved by its line in go.mod. report prints the newer versions of the modules
+that the programs are in or require, and changes nothing. Where modules come from is Go's configuration; no lock holds a host.
 Exit codes: see tools/image_hash/image_hash/errors.py.
 
-Three files are Go's: go.mod, whose `tool` lines name the programs; go.sum; modules.txt, which `go mod vendor` writes: the modules with
+Three files of a set are Go's: go.mod; go.sum; modules.txt, which `go mod vendor` writes: the modules with
 packages that the programs need. go.lock.json is ours: {"modules": {"<path>@<version>": {"sha256": of the module's zip file, "size": its
 bytes}}}. Go's own checksum, in go.sum, is of the files in the zip.
 """
@@ -32,7 +34,8 @@ _TOOL = flags.DEFINE_multi_string(
     "tool", [], "update: main package and version of a program: github.com/google/go-containerregistry/cmd/crane@v0.22.1"
 )
 
-_FOLDER = "toolchains/go"
+_PROGRAMS = "toolchains/go"
+_FOLDERS = (_PROGRAMS, "toolchains/go/pubsub")
 _LOCK = "go.lock.json"
 _OF_GO = ("go.mod", "go.sum", "modules.txt")
 
@@ -100,8 +103,14 @@ def _replace(path: pathlib.Path, text: str) -> None:
     new.replace(path)
 
 
+def _start(folder: pathlib.Path, work: pathlib.Path) -> None:
+    """Copies what Go resolves."""
+    for path in (folder / "go.mod", folder / "go.sum", *folder.glob("*.go")):
+        (work / path.name).write_bytes(path.read_bytes())
+
+
 def update(folder: pathlib.Path, work: pathlib.Path, tools: Iterable[str]) -> list[str]:
-    """Rewrites the locks.
+    """Rewrites the locks of a set.
 
     Args:
         folder: of the locks.
@@ -111,8 +120,7 @@ def update(folder: pathlib.Path, work: pathlib.Path, tools: Iterable[str]) -> li
     Returns:
         What changed, a line each.
     """
-    for name in ("go.mod", "go.sum"):
-        (work / name).write_bytes((folder / name).read_bytes())
+    _start(folder, work)
     for tool in tools:
         _go(work, "get", "-tool", tool)
     _go(work, "mod", "tidy")
@@ -131,12 +139,12 @@ def update(folder: pathlib.Path, work: pathlib.Path, tools: Iterable[str]) -> li
 
 
 def report(folder: pathlib.Path, work: pathlib.Path) -> list[str]:
-    """The newer versions of the modules that the programs are in: a line each."""
-    for name in ("go.mod", "go.sum"):
-        (work / name).write_bytes((folder / name).read_bytes())
-    of_tools = set(_go(work, "list", "-f", "{{.Module.Path}}", "tool").split())
+    """The newer versions of the modules that the programs are in or require: a line each."""
+    _start(folder, work)
+    wanted = set(_go(work, "list", "-f", "{{.Module.Path}}", "tool").split())
+    wanted.update(_go(work, "list", "-m", "-f", "{{if not (or .Main .Indirect)}}{{.Path}}{{end}}", "all").split())
     lines = []
-    for module in json_objects(_go(work, "list", "-m", "-u", "-e", "-json", *sorted(of_tools))):
+    for module in json_objects(_go(work, "list", "-m", "-u", "-e", "-json", *sorted(wanted))):
         if "Update" in module:
             lines.append(f"{module['Path']} {module['Version']} -> {module['Update']['Version']}")
         elif "Error" in module:
@@ -148,11 +156,13 @@ def main(argv: list[str]) -> None:
     """Runs one command on the checkout that `bazel run` was called in."""
     if argv not in (["update"], ["report"]):
         raise errors.UsageError("bazel run //toolchains/go:lock -- update [--tool PACKAGE@VERSION...] | report")
-    folder = pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"], _FOLDER)
-    with tempfile.TemporaryDirectory(prefix="go-lock.") as name:
-        work = pathlib.Path(name, "module")
-        work.mkdir()
-        lines = update(folder, work, _TOOL.value) if argv == ["update"] else report(folder, work)
+    lines = []
+    for of_set in _FOLDERS:
+        folder = pathlib.Path(os.environ["BUILD_WORKSPACE_DIRECTORY"], of_set)
+        with tempfile.TemporaryDirectory(prefix="go-lock.") as name:
+            work = pathlib.Path(name, "module")
+            work.mkdir()
+            lines += update(folder, work, _TOOL.value if of_set == _PROGRAMS else []) if argv == ["update"] else report(folder, work)
     print("\n".join(lines) if lines else "nothing changed" if argv == ["update"] else "nothing newer")
 
 

@@ -7,25 +7,27 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from toolchains.go import lock
 
-_FOLDER = Path("toolchains/go")
+_FOLDERS = (Path("toolchains/go"), Path("toolchains/go/pubsub"))
 
 
-def test_the_committed_locks_go_together() -> None:
-    locked = json.loads((_FOLDER / "go.lock.json").read_text("utf-8"))["modules"]
-    assert sorted(locked) == sorted(lock.modules((_FOLDER / "modules.txt").read_text("utf-8")))
-    summed = {f"{path}@{version}" for path, version, _ in map(str.split, (_FOLDER / "go.sum").read_text("utf-8").splitlines())}
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_the_committed_locks_go_together(folder: Path) -> None:
+    locked = json.loads((folder / "go.lock.json").read_text("utf-8"))["modules"]
+    assert sorted(locked) == sorted(lock.modules((folder / "modules.txt").read_text("utf-8")))
+    summed = {f"{path}@{version}" for path, version, _ in map(str.split, (folder / "go.sum").read_text("utf-8").splitlines())}
     assert set(locked) <= summed
     for entry in locked.values():
         assert re.fullmatch("[0-9a-f]{64}", entry["sha256"])
         assert entry["size"] > 0
 
 
-def test_no_committed_lock_holds_an_address() -> None:
-    for path in _FOLDER.iterdir():
-        if path.name in ("go.lock.json", "go.mod", "go.sum", "modules.txt"):
-            assert "://" not in path.read_text("utf-8"), path
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_no_committed_lock_holds_an_address(folder: Path) -> None:
+    for name in ("go.lock.json", "go.mod", "go.sum", "modules.txt"):
+        assert "://" not in (folder / name).read_text("utf-8"), name
 
 
 def test_modules_without_packages_are_not_needed() -> None:

@@ -4,6 +4,7 @@ An input is one file, named by its sha256. Locks may share inputs: libc6 is in t
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import re
@@ -23,7 +24,6 @@ ENVIRONMENT = "build environment"
 
 ENVIRONMENT_LOCK = "scripts/docker/environment/environment.lock"
 _DEBIAN_FOLDER = "toolchains/debian"
-_GO_LOCK = "toolchains/go/go.lock.json"
 _MAVEN_LOCK = "toolchains/maven/maven.lock.json"
 _PYTHON_LOCK = "toolchains/python/python.lock.json"
 _REQUIREMENTS = "requirements_lock.txt"
@@ -40,7 +40,11 @@ _REPOSITORY_OF_DEBIAN_LOCK = {
     "registry_tools": "debian12_registry_tools",
     "sysroot": "debian12_sysroot",
 }
-_GO_REPOSITORY = "go_modules"
+# The same for the sets of Go modules.
+_REPOSITORY_OF_GO_LOCK = {
+    "toolchains/go/go.lock.json": "go_modules",
+    "toolchains/go/pubsub/go.lock.json": "go_pubsub_modules",
+}
 _PYTHON_REPOSITORY = "python3_10"
 
 
@@ -109,10 +113,10 @@ def _environment(path: pathlib.Path) -> Iterator[Input]:
             yield Input(DEB, name, version, sha256, int(size), (ENVIRONMENT,))
 
 
-def _go(path: pathlib.Path) -> Iterator[Input]:
+def _go(path: pathlib.Path, repository: str) -> Iterator[Input]:
     for module, entry in json.loads(path.read_text("utf-8"))["modules"].items():
         name, _, version = module.partition("@")
-        yield Input(GO, name, version, entry["sha256"], entry["size"], (_GO_REPOSITORY,))
+        yield Input(GO, name, version, entry["sha256"], entry["size"], (repository,))
 
 
 def _artifact(coordinate: str, entry: dict[str, Any], place: str | None) -> Input:
@@ -152,7 +156,8 @@ def _all(root: pathlib.Path) -> Iterator[Input]:
     for path in sorted((root / _DEBIAN_FOLDER).glob("*.lock.json")):
         yield from _read_lock(path, _debian)
     yield from _read_lock(root / ENVIRONMENT_LOCK, _environment)
-    yield from _read_lock(root / _GO_LOCK, _go)
+    for lock, repository in _REPOSITORY_OF_GO_LOCK.items():
+        yield from _read_lock(root / lock, functools.partial(_go, repository=repository))
     yield from _read_lock(root / _MAVEN_LOCK, _maven)
     yield from _read_lock(root / _PYTHON_LOCK, lambda path: _python(path, root / _REQUIREMENTS))
 
