@@ -2,7 +2,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.opti
 
 /** Options that a service cannot start with. The message is one line, and shows no value that may be a secret. */
 public final class InvalidOptionsException extends RuntimeException {
-  InvalidOptionsException(String message) {
+  public InvalidOptionsException(String message) {
     super(message);
   }
 }
