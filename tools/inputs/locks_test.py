@@ -15,7 +15,7 @@ ROOT = workspace.runfile(locks.ENVIRONMENT_LOCK).parents[3]
 
 @pytest.fixture
 def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
-    for path in [*ROOT.glob("toolchains/*/*.lock.json"), ROOT / locks.ENVIRONMENT_LOCK, ROOT / "requirements_lock.txt"]:
+    for path in [*ROOT.glob("toolchains/**/*.lock.json"), ROOT / locks.ENVIRONMENT_LOCK, ROOT / "requirements_lock.txt"]:
         target = tmp_path / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
@@ -30,7 +30,7 @@ def _edit(path: pathlib.Path, old: str, new: str) -> None:
 
 def test_every_sha256_of_every_lock_is_an_input() -> None:
     inputs = locks.read(ROOT)
-    texts = [path.read_text("utf-8") for path in [*ROOT.glob("toolchains/*/*.lock.json"), ROOT / locks.ENVIRONMENT_LOCK]]
+    texts = [path.read_text("utf-8") for path in [*ROOT.glob("toolchains/**/*.lock.json"), ROOT / locks.ENVIRONMENT_LOCK]]
     assert {item.sha256 for item in inputs} == {word for text in texts for word in re.findall(r"\b[0-9a-f]{64}\b", text)}
     assert inputs == sorted(inputs)
     assert len({item.key for item in inputs}) == len(inputs)

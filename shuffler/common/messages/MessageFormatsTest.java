@@ -104,4 +104,20 @@ class MessageFormatsTest {
       assertThatThrownBy(() -> AggregationNotification.of(new Message("", attributes))).isInstanceOf(IllegalArgumentException.class);
     }
   }
+
+  @Test
+  void endpointIsATopicOfPubSubAndNothingElse() {
+    NotificationEndpoint endpoint = new NotificationEndpoint("my-project", "aggregator-notifications-x-topic");
+    assertThat(endpoint.address())
+        .isEqualTo("https://pubsub.googleapis.com/v1/projects/my-project/topics/aggregator-notifications-x-topic:publish");
+    assertThat(NotificationEndpoint.parse(endpoint.address())).isEqualTo(endpoint);
+    for (String wrong : List.of(
+        "http://pubsub.googleapis.com/v1/projects/x/topics/notes:publish",
+        "https://pubsub.googleapis.com.example/v1/projects/x/topics/notes:publish",
+        "https://pubsub.googleapis.com/v1/projects/x/../y/topics/notes:publish",
+        "https://pubsub.googleapis.com/v1/projects/x/topics/notes:publish?x",
+        "https://user@pubsub.googleapis.com/v1/projects/x/topics/notes:publish")) {
+      assertThatThrownBy(() -> NotificationEndpoint.parse(wrong)).as(wrong).isInstanceOf(IllegalArgumentException.class);
+    }
+  }
 }

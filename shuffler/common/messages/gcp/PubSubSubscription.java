@@ -27,7 +27,8 @@ import org.slf4j.LoggerFactory;
 /**
  * A streaming pull, begun again when it ends for good.
  *
- * <p>Google's subscriber gives up on some errors, such as a subscription that is not there. A service would then look alive, and do nothing.
+ * <p>Google's subscriber gives up on some errors, such as a subscription that is not there. A service would then look alive, and do
+ * nothing.
  */
 final class PubSubSubscription implements Subscription {
   private static final Logger LOG = LoggerFactory.getLogger(PubSubSubscription.class);
@@ -130,7 +131,7 @@ final class PubSubSubscription implements Subscription {
       last = subscriber;
     }
     try {
-      last.stopAsync().awaitTerminated(CLOSE.multipliedBy(2).toMillis(), TimeUnit.MILLISECONDS);
+      last.stopAsync().awaitTerminated(CLOSE.plus(RESTART).toMillis(), TimeUnit.MILLISECONDS);
     } catch (TimeoutException late) {
       LOG.warn("{}: messages are still being handled; they come again", name.getSubscription());
     } catch (IllegalStateException failed) {

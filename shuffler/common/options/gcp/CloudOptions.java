@@ -79,8 +79,8 @@ public final class CloudOptions implements AutoCloseable {
   }
 
   /**
-   * The options of {@code FCP_OPTS}. Reading one throws {@link CloudOptionsException} if Google Cloud does not say whether there is a value,
-   * and {@link InvalidOptionsException} if there is a malformed one.
+   * The options of {@code FCP_OPTS}. Reading one throws {@link CloudOptionsException} if Google Cloud does not say whether there is a
+   * value, and {@link InvalidOptionsException} if there is a malformed one.
    */
   public OptionValues fcp() {
     return fcp;
