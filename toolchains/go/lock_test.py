@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from toolchains.go import lock
 
 _FOLDERS = (Path("toolchains/go"), Path("toolchains/go/pubsub"))
