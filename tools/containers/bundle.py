@@ -43,10 +43,11 @@ class BundleError(Error):
 
 @dataclass(frozen=True)
 class Mount:
-    """A file or folder of this machine that the container sees, read-only, at PATH."""
+    """A file or folder of this machine that the container sees at PATH, read-only unless it is WRITABLE."""
 
     source: Path
     path: str
+    writable: bool = False
 
 
 def runtime_config(
@@ -55,6 +56,8 @@ def runtime_config(
     args: Sequence[str] | None = None,
     env: Mapping[str, str] | None = None,
     mounts: Sequence[Mount] = (),
+    user: str | None = None,
+    own_network: bool = True,
 ) -> dict[str, Json]:
     """Returns the config.json of a bundle.
 
@@ -63,6 +66,8 @@ def runtime_config(
         args: the command, instead of the image's Entrypoint and Cmd.
         env: variables over those of the image.
         mounts: what the container sees beside the image.
+        user: who runs the command, instead of the image's User.
+        own_network: whether it has a network with nothing but the loopback device, or that of whoever starts it.
 
     Raises:
         BundleError: the image has no command, or its user is not in its /etc/passwd.
@@ -72,7 +77,8 @@ def runtime_config(
     command = list(args) if args is not None else _strings(config.get("Entrypoint")) + _strings(config.get("Cmd"))
     if not command:
         raise BundleError("the image has neither Entrypoint nor Cmd, and no command was given")
-    uid, gid, home = _user(root, str(config.get("User") or "0"))
+    own_user = str(config.get("User") or "0")
+    uid, gid, home = _user(root, user or own_user)
     variables = {"HOSTNAME": HOSTNAME, "HOME": home}
     for entry in _strings(config.get("Env")):
         name, _, value = entry.partition("=")
@@ -83,7 +89,7 @@ def runtime_config(
         _mount("/dev", "tmpfs", "nosuid", "noexec", "strictatime", "mode=755", "size=65536k"),
         _mount("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777"),
     ]
-    if uid == 0:
+    if _user(root, own_user)[0] == 0:
         # The images for Confidential Space run as root because they write to its memory file system.
         own.append(_mount("/dev/shm", "tmpfs", "nosuid", "nodev", "mode=1777"))
     return {
@@ -101,7 +107,7 @@ def runtime_config(
         "hostname": HOSTNAME,
         "mounts": [*own, *(_bind(mount) for mount in mounts)],
         "linux": {
-            "namespaces": [{"type": name} for name in _NAMESPACES],
+            "namespaces": [{"type": name} for name in _NAMESPACES if own_network or name != "network"],
             "maskedPaths": [*_MASKED],
             "readonlyPaths": [*_READ_ONLY],
         },
@@ -113,7 +119,8 @@ def _mount(path: str, kind: str, *options: str) -> Json:
 
 
 def _bind(mount: Mount) -> Json:
-    return {"destination": mount.path, "type": "bind", "source": str(mount.source), "options": ["bind", "ro", "nosuid", "nodev"]}
+    options = ["bind", "rw" if mount.writable else "ro", "nosuid", "nodev"]
+    return {"destination": mount.path, "type": "bind", "source": str(mount.source), "options": options}
 
 
 def _strings(value: Json) -> list[str]:

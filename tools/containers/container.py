@@ -54,7 +54,7 @@ class Response:
 class Container:
     """The process of an image. Leaving the `with` block ends it at once; `stop` asks it to end by itself.
 
-    Its standard streams are a pipe (input) and files (output, below the folder of its bundle), or this process's own output.
+    Its standard streams are a pipe (input) and files (output, below the folder of its bundle), or one log, or this process's own output.
     """
 
     def __init__(
@@ -65,18 +65,23 @@ class Container:
         args: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
         mounts: Sequence[Mount] = (),
+        user: str | None = None,
+        own_network: bool = True,
         inherit_output: bool = False,
+        log: Path | None = None,
     ) -> None:
         """Prepares a bundle in FOLDER, which must not exist; see bundle.runtime_config for the other arguments.
 
-        With INHERIT_OUTPUT it writes to where this process does, and the properties stdout and stderr stay empty.
+        With INHERIT_OUTPUT it writes to where this process does, with LOG at the end of that file; then the properties stdout and stderr
+        stay empty.
         """
         self.root = root
         self._folder = folder
-        self._config = runtime_config(root, args=args, env=env, mounts=mounts)
+        self._config = runtime_config(root, args=args, env=env, mounts=mounts, user=user, own_network=own_network)
         self._stdout = folder / "stdout"
         self._stderr = folder / "stderr"
         self._inherit_output = inherit_output
+        self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Container:
@@ -84,7 +89,9 @@ class Container:
         (self._folder / "config.json").write_text(json.dumps(self._config), encoding="utf-8")
         command = ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]
         command += ["sh", "-ec", _RUN, "sh", f"--root={self._folder}/state", f"--bundle={self._folder}"]
-        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+        with contextlib.ExitStack() as files:
+            stdout = files.enter_context((self._log or self._stdout).open("ab"))
+            stderr = stdout if self._log else files.enter_context(self._stderr.open("ab"))
             output = (None, None) if self._inherit_output else (stdout, stderr)
             # A session of its own: the Ctrl-C of a terminal is for this process, which then ends the container.
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output[0], stderr=output[1], start_new_session=True)
@@ -103,12 +110,12 @@ class Container:
     @property
     def stdout(self) -> str:
         """What the container has written so far."""
-        return self._stdout.read_text(encoding="utf-8", errors="replace")
+        return _read(self._stdout)
 
     @property
     def stderr(self) -> str:
         """What the container has written so far, or what crun has to say about it."""
-        return self._stderr.read_text(encoding="utf-8", errors="replace")
+        return _read(self._stderr)
 
     def pid(self) -> int:
         """The first process of the container, as this process sees it.
@@ -212,6 +219,10 @@ class Container:
         code = self._running().poll()
         output = f"\n--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}"
         return ("it runs; its output:" if code is None else f"it ended with exit code {code}; its output:") + output
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def _children(pid: int) -> list[int]:

@@ -8,7 +8,6 @@ killed, the next start removes. Exit codes: see tools/image_hash/image_hash/erro
 """
 
 import contextlib
-import errno
 import fcntl
 import http.client
 import os
@@ -17,7 +16,6 @@ import secrets
 import shutil
 import signal
 import socket
-import socketserver
 import subprocess
 import sys
 import tempfile
@@ -32,6 +30,7 @@ from ocilib import archive
 from ocilib import errors as ocilib_errors
 from ocilib.layout import Image
 
+from tools.containers import forward
 from tools.containers.container import Container
 from tools.containers.layers import LayerStore, Root
 from tools.proof import bazel
@@ -72,61 +71,6 @@ def service_port(image: Image) -> int:
     if len(ports) != 1 or not ports[0].endswith("/tcp"):
         raise errors.Error(f"{image.path}: expected one exposed port like 8082/tcp, found {', '.join(ports) or 'none'}")
     return int(ports[0].removesuffix("/tcp"))
-
-
-def bind(port: int) -> socket.socket:
-    """A socket on the loopback address, bound to PORT or, for 0, to a free one.
-
-    Raises:
-        errors.Error: something else has the port, or it may not be taken.
-    """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind(("127.0.0.1", port))
-        # Only this fails if another one listens on all addresses.
-        bound.listen()
-    except OSError as error:
-        bound.close()
-        reason = "it is taken" if error.errno == errno.EADDRINUSE else error.strerror
-        raise errors.Error(f"expected a free port 127.0.0.1:{port}, found that {reason}; choose another with --port") from None
-    return bound
-
-
-class _Forwarder(socketserver.ThreadingTCPServer):
-    """Takes connections on a socket of this network and passes each on to the network of a container."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, listener: socket.socket, connect: Callable[[], socket.socket]) -> None:
-        super().__init__(("", 0), _Connection, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.connect = connect
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        # The service does not listen yet or has ended: the client sees its connection closed, as it would without a forwarder.
-        pass
-
-
-class _Connection(socketserver.BaseRequestHandler):
-    server: _Forwarder
-
-    def handle(self) -> None:
-        with self.server.connect() as service:
-            answers = threading.Thread(target=_copy, args=(service, self.request), daemon=True)
-            answers.start()
-            _copy(self.request, service)
-            answers.join()
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # either side may be gone
-        while data := source.recv(65536):
-            target.sendall(data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
@@ -185,7 +129,7 @@ def crun(image: Image, listener: socket.socket, env: Mapping[str, str], service:
             def connect() -> socket.socket:
                 return container.in_network(lambda: socket.create_connection(("127.0.0.1", port)))
 
-            with _Forwarder(listener, connect) as forwarder:
+            with forward.Forwarder(listener, connect) as forwarder:
                 threading.Thread(target=forwarder.serve_forever, daemon=True).start()
                 try:
                     yield container
@@ -366,7 +310,7 @@ def start(service: str, layout: str, engine: str, port: int | None, env: Mapping
     """
     try:
         image = Image(layout)
-        with bind(service_port(image) if port is None else port) as listener:
+        with forward.bind(service_port(image) if port is None else port) as listener:
             number = listener.getsockname()[1]
             by = crun if engine == "rootfs" else docker
             follow(service, number, by(image, listener, env, service, store))

@@ -19,7 +19,7 @@ from image_hash import errors
 from ocilib.layout import Image
 from runfiles import Runfiles
 
-from tools.containers import run
+from tools.containers import forward, run
 from tools.containers.example_image import write_image
 
 _DOCKER = """#!/bin/sh
@@ -41,7 +41,7 @@ esac
 
 
 def _free_port() -> int:
-    with run.bind(0) as listener:
+    with forward.bind(0) as listener:
         return int(listener.getsockname()[1])
 
 
@@ -157,7 +157,7 @@ def test_the_url_answers_outside_of_the_container_and_a_signal_leaves_nothing(tm
     assert output.read_text("utf-8").endswith("collector: stopped, exit code 143\n")
     assert _processes_below(store) == []
     assert [path.name for path in store.iterdir() if path.name.startswith(".")] == []
-    with run.bind(port):  # it is free again
+    with forward.bind(port):  # it is free again
         pass
 
 
@@ -244,7 +244,7 @@ def test_a_port_that_another_has_on_all_addresses_is_taken() -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(errors.Error, match=f"expected a free port 127.0.0.1:{port}, found that it is taken"):
-            run.bind(port)
+            forward.bind(port)
 
 
 @pytest.mark.parametrize("arguments", [[], ["no_such_service"], ["collector", "aggregator"]])
