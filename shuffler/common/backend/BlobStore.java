@@ -21,11 +21,11 @@ import org.springframework.context.annotation.Profile;
 @Configuration(proxyBeanMethods = false)
 @Import({BlobNames.class, BlobStore.Local.class})
 public class BlobStore {
-  /** The options without which there is none. */
+  /** The options without which there is none, beside those of {@link BlobNames}. */
   public static List<Option<?>> needs(StartOptions options) {
     return switch (options.profile()) {
       case LOCAL -> List.of(LocalOptions.BLOB_FOLDER, LocalOptions.PUBLIC_URL);
-      case GCP -> BlobNames.needs(options);
+      case GCP -> List.of();
     };
   }
 

@@ -3,8 +3,10 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.back
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
 import com.zaxxer.hikari.HikariDataSource;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.sql.Connection;
@@ -48,11 +50,16 @@ final class LocalDatabase implements AutoCloseable {
     return source;
   }
 
-  /** Returns if the tables are there. */
+  /** Whether the tables are there and can be asked. */
+  BoundedCheck readiness(String name) {
+    return new BoundedCheck(name, this::check);
+  }
+
   void check() {
     if (!migrated) {
       throw new IllegalStateException("its schema is not up to date yet");
     }
+    new Database(source).query(client -> client.sql("SELECT 1").query(Long.class).single());
   }
 
   private void migrate(List<Schema> schemas) {

@@ -1,6 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
@@ -17,9 +18,10 @@ import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
+import org.springframework.context.annotation.Lazy;
 import org.springframework.context.annotation.Profile;
 
-/** The task database and what is stored in it, and the clock. */
+/** The task database and what is stored in it, locks, and the clock. */
 @Configuration(proxyBeanMethods = false)
 @Import(TaskTables.Local.class)
 public class TaskTables {
@@ -36,7 +38,7 @@ public class TaskTables {
   static class Local {
     @Bean
     LocalDatabase localTaskDatabase(@Qualifier("localOptions") OptionValues local, MeterRegistry meters) {
-      return new LocalDatabase(local, LocalOptions.DATABASE_URL, List.of(Schema.TASKS), meters);
+      return new LocalDatabase(local, LocalOptions.DATABASE_URL, List.of(Schema.TASKS, Schema.QUEUE), meters);
     }
 
     @Bean
@@ -45,17 +47,20 @@ public class TaskTables {
     }
 
     @Bean
-    BoundedCheck taskDatabaseCheck(@Qualifier("localTaskDatabase") LocalDatabase local, @Qualifier("taskDatabase") Database database) {
-      return new BoundedCheck("task database", () -> {
-        local.check();
-        database.query(client -> client.sql("SELECT 1").query(Long.class).single());
-      });
+    BoundedCheck taskDatabaseCheck(@Qualifier("localTaskDatabase") LocalDatabase local) {
+      return local.readiness("task database");
     }
   }
 
   @Bean
   Clock clock() {
     return Clock.systemUTC();
+  }
+
+  @Bean
+  @Lazy // not every service takes locks
+  Locks locks(@Qualifier("taskDatabase") Database database) {
+    return new Locks(database);
   }
 
   @Bean

@@ -1,6 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.taskassignment;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.ApiConfiguration;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.BlobNames;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.BlobStore;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.TaskTables;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
@@ -31,7 +32,10 @@ public class TaskAssignmentApplication {
   }
 
   private static List<Option<?>> needs(StartOptions options) {
-    return Stream.of(AuthenticationConfiguration.needs(options), BlobStore.needs(options), TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
+    return Stream.of(
+            AuthenticationConfiguration.needs(options), BlobNames.NEEDS, BlobStore.needs(options), TaskTables.needs(options))
+        .<Option<?>>flatMap(List::stream)
+        .toList();
   }
 
   @Bean

@@ -20,6 +20,6 @@ public class TaskManagementApplication {
   }
 
   private static List<Option<?>> needs(StartOptions options) {
-    return Stream.of(BlobNames.needs(options), TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
+    return Stream.of(BlobNames.NEEDS, TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
   }
 }
