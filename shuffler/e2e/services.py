@@ -41,7 +41,7 @@ SERVICES = {
     "task_assignment": Service(
         "Greetings from Task Assignment Spring Boot!", port=8083, tables=True, checks="blobs: answers.\n" + _NO_TABLES
     ),
-    "task_management": Service("Greetings from Task Management Spring Boot!", tables=True, checks=_NO_TABLES),
+    "task_management": Service("Greetings from Task Management Spring Boot!", tables=True, checks="blobs: answers.\n" + _NO_TABLES),
     "collector": Service("Greetings from Collector Spring Boot!"),
     "task_scheduler": Service("Greetings from Task Scheduler Spring Boot!", checks=_JNI, libraries=("libtensorflow-jni.so",)),
     "aggregator": Service(

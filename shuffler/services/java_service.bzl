@@ -15,14 +15,13 @@ makes `collector` (java_library of the folder's sources), `collector_application
 load("@rules_java//java:defs.bzl", "java_library")
 load("@rules_spring//springboot:springboot.bzl", "springboot")
 
-def java_service(name, main_class, deps, runtime_deps = []):
+def java_service(name, main_class, deps):
     """Packs a service.
 
     Args:
         name: the service's name with underscores.
         main_class: the @SpringBootApplication.
         deps: what its sources use, without Spring Boot itself.
-        runtime_deps: what Spring finds in the service's package and nothing names.
     """
     java_library(
         name = name,
@@ -31,7 +30,6 @@ def java_service(name, main_class, deps, runtime_deps = []):
             exclude = ["*Test.java"],
         ),
         visibility = ["//shuffler:__subpackages__"],
-        runtime_deps = runtime_deps,
         deps = deps + ["@maven//:org_springframework_boot_spring_boot_autoconfigure"],
     )
     springboot(

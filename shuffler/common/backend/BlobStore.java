@@ -1,67 +1,21 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobController;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.FileBlobs;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.LocalUrls;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
-import java.nio.file.Path;
-import java.time.Clock;
 import java.util.List;
-import org.springframework.beans.factory.annotation.Qualifier;
-import org.springframework.context.annotation.Bean;
+import java.util.stream.Stream;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
-import org.springframework.context.annotation.Profile;
 
-/** The blobs. */
+/** The blobs, and where they lie. */
 @Configuration(proxyBeanMethods = false)
-@Import({BlobNames.class, BlobStore.Local.class})
+@Import({BlobNames.class, LocalBlobs.class})
 public class BlobStore {
-  /** The options without which there is none, beside those of {@link BlobNames}. */
+  /** The options without which there is none. */
   public static List<Option<?>> needs(StartOptions options) {
     return switch (options.profile()) {
-      case LOCAL -> List.of(LocalOptions.BLOB_FOLDER, LocalOptions.PUBLIC_URL);
-      case GCP -> List.of();
+      case LOCAL -> Stream.of(BlobNames.NEEDS, LocalBlobs.NEEDS).<Option<?>>flatMap(List::stream).toList();
+      case GCP -> BlobNames.NEEDS;
     };
-  }
-
-  /** Imported by the one service that serves the URLs of blobs in the profile local. */
-  @Configuration(proxyBeanMethods = false)
-  @Profile("local")
-  public static class Server {
-    @Bean
-    BlobController blobController(FileBlobs blobs, LocalUrls urls) {
-      return new BlobController(blobs, urls);
-    }
-  }
-
-  @Configuration(proxyBeanMethods = false)
-  @Profile("local")
-  static class Local {
-    // A plan or checkpoint is in memory as a whole when it is used.
-    private static final int LARGEST = 256 << 20;
-
-    @Bean
-    LocalUrls localUrls(@Qualifier("localOptions") OptionValues local, Clock clock) {
-      return new LocalUrls(local.get(LocalOptions.PUBLIC_URL).orElseThrow(), LocalUrls.sharedKey(folder(local)), clock);
-    }
-
-    @Bean
-    FileBlobs blobs(@Qualifier("localOptions") OptionValues local, LocalUrls urls) {
-      return new FileBlobs(folder(local).resolve("blobs"), urls, LARGEST);
-    }
-
-    @Bean
-    BoundedCheck blobsCheck(FileBlobs blobs) {
-      return new BoundedCheck("blobs", blobs::check);
-    }
-
-    private static Path folder(OptionValues local) {
-      return Path.of(local.get(LocalOptions.BLOB_FOLDER).orElseThrow());
-    }
   }
 }

@@ -44,7 +44,7 @@ public record StartOptions(
   }
 
   /**
-   * Checks that options have values.
+   * Checks that options have values, but for those that the profile does not have.
    *
    * @throws StartException if some have none; all are named
    */
@@ -53,7 +53,9 @@ public record StartOptions(
     tables.put(FcpOptions.TABLE, fcp);
     tables.put(SecurityOptions.TABLE, security);
     tables.put(EncryptionOptions.TABLE, encryption);
-    tables.put(LocalOptions.TABLE, local);
+    if (profile == Profile.LOCAL) {
+      tables.put(LocalOptions.TABLE, local);
+    }
     List<String> missing = new ArrayList<>();
     tables.forEach((table, values) -> {
       List<String> names = needed.stream()

@@ -157,7 +157,7 @@ class ServiceStartTest {
     assertThat(start("task_management", Map.of("SPRING_PROFILES_ACTIVE", "local", "LOCAL_OPTS", "--database_user u")).readLine()).isNull();
     assertThat(process.waitFor()).isEqualTo(64);
     assertThat(standardError()).isEqualTo(
-        "Task Management cannot start: LOCAL_OPTS: expected --database_url, --database_password, found no value\n");
+        "Task Management cannot start: LOCAL_OPTS: expected --blob_folder, --public_url, --database_url, --database_password, found no value\n");
   }
 
   @Test

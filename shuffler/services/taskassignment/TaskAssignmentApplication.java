@@ -1,8 +1,8 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.taskassignment;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.ApiConfiguration;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.BlobNames;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.BlobStore;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.LocalBlobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.TaskTables;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
@@ -25,15 +25,14 @@ import org.springframework.context.annotation.Import;
 
 /** Gives tasks to devices and takes their results. In the profile local it also serves the blobs. */
 @SpringBootApplication
-@Import({ApiConfiguration.class, BlobStore.class, BlobStore.Server.class, TaskTables.class})
+@Import({ApiConfiguration.class, BlobStore.class, LocalBlobs.Server.class, TaskTables.class})
 public class TaskAssignmentApplication {
   public static void main(String[] arguments) {
     ServiceApplication.run(TaskAssignmentApplication.class, "Task Assignment", 8083, TaskAssignmentApplication::needs, arguments);
   }
 
   private static List<Option<?>> needs(StartOptions options) {
-    return Stream.of(
-            AuthenticationConfiguration.needs(options), BlobNames.NEEDS, BlobStore.needs(options), TaskTables.needs(options))
+    return Stream.of(AuthenticationConfiguration.needs(options), BlobStore.needs(options), TaskTables.needs(options))
         .<Option<?>>flatMap(List::stream)
         .toList();
   }

@@ -1,6 +1,5 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.taskmanagement.api;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Task;
@@ -31,11 +30,13 @@ public final class TaskController {
 
   private final Tasks tasks;
   private final BlobLayout layout;
+  private final ArtifactUrls artifacts;
   private final Clock clock;
 
-  public TaskController(Tasks tasks, BlobLayout layout, Clock clock) {
+  public TaskController(Tasks tasks, BlobLayout layout, ArtifactUrls artifacts, Clock clock) {
     this.tasks = tasks;
     this.layout = layout;
+    this.artifacts = artifacts;
     this.clock = clock;
   }
 
@@ -64,14 +65,10 @@ public final class TaskController {
   private com.google.ondevicepersonalization.federatedcompute.proto.Task message(Task task) {
     TaskKey key = task.key();
     return TaskMessages.message(task).toBuilder()
-        .addClientOnlyPlanUrl(url(layout.clientPlan(key)))
-        .addServerPhaseUrl(url(layout.serverPlan(key)))
-        .addInitCheckpointUrl(url(layout.checkpoint(key, 0)))
-        .addMetricsUrl(url(layout.metrics(key, 0)))
+        .addClientOnlyPlanUrl(artifacts.url(layout.clientPlan(key)))
+        .addServerPhaseUrl(artifacts.url(layout.serverPlan(key)))
+        .addInitCheckpointUrl(artifacts.url(layout.checkpoint(key, 0)))
+        .addMetricsUrl(artifacts.url(layout.metrics(key, 0)))
         .build();
-  }
-
-  private static String url(BlobName name) {
-    return name.toString();
   }
 }

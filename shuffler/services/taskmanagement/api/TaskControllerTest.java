@@ -2,6 +2,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.taskmanagem
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskStatus;
@@ -56,7 +57,8 @@ class TaskControllerTest {
   void start() {
     service = new TestService(postgres, folder, Clock.fixed(NOW, ZoneOffset.UTC), beans -> beans.context().registerBean(
         TaskController.class,
-        () -> new TaskController(beans.service().tasks, beans.service().layout, Clock.fixed(NOW, ZoneOffset.UTC))));
+        () -> new TaskController(
+            beans.service().tasks, beans.service().layout, BlobName::toString, Clock.fixed(NOW, ZoneOffset.UTC))));
   }
 
   @AfterEach
