@@ -119,7 +119,7 @@ def _mount(path: str, kind: str, *options: str) -> Json:
 
 
 def _bind(mount: Mount) -> Json:
-    options = ["bind", "rw" if mount.writable else "ro", "nosuid", "nodev"]
+    options: list[Json] = ["bind", "rw" if mount.writable else "ro", "nosuid", "nodev"]
     return {"destination": mount.path, "type": "bind", "source": str(mount.source), "options": options}
 
 

@@ -38,7 +38,9 @@ from tools.containers.container import Container
 from tools.containers.layers import LayerStore, Root
 from tools.proof import bazel
 
-_PORT = flags.DEFINE_integer("port", 8082, "Port of the first service on the loopback address, the others follow; 0 takes free ones.", 0, 65000)
+_PORT = flags.DEFINE_integer(
+    "port", 8082, "Port of the first service on the loopback address, the others follow; 0 takes free ones.", 0, 65000
+)
 
 # In the order of their ports. Task assignment is where its image listens.
 SERVICES = ("task_management", "task_assignment", "collector", "task_scheduler")
@@ -159,7 +161,7 @@ class _Postgres:
     """A PostgreSQL server, as a user of its own in a folder of its own, that only this network reaches. Durable, as its defaults are."""
 
     def __init__(self, programs: Path, data: Path, log: Path) -> None:
-        options = {"listen_addresses": "127.0.0.1", "port": _DATABASE_PORT, "unix_socket_directories": "", "max_connections": 200}
+        options = {"listen_addresses": "127.0.0.1", "port": _DATABASE_PORT, "unix_socket_directories": "", "max_connections": 500}
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -389,10 +391,7 @@ class Backend:
 @contextlib.contextmanager
 def _listeners(first: int) -> Iterator[dict[str, socket.socket]]:
     with contextlib.ExitStack() as stack:
-        yield {
-            service: stack.enter_context(forward.bind(first and first + position))
-            for position, service in enumerate(SERVICES)
-        }
+        yield {service: stack.enter_context(forward.bind(first and first + position)) for position, service in enumerate(SERVICES)}
 
 
 def _leave_machine(folder: Path) -> None:

@@ -3,7 +3,6 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.back
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import java.util.List;
-import java.util.stream.Stream;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
 
@@ -14,8 +13,8 @@ public class BlobStore {
   /** The options without which there is none. */
   public static List<Option<?>> needs(StartOptions options) {
     return switch (options.profile()) {
-      case LOCAL -> Stream.of(BlobNames.NEEDS, LocalBlobs.NEEDS).<Option<?>>flatMap(List::stream).toList();
-      case GCP -> BlobNames.NEEDS;
+      case LOCAL -> LocalBlobs.NEEDS;
+      case GCP -> BlobNames.needs(options);
     };
   }
 }

@@ -1,6 +1,5 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobController;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.FileBlobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.LocalUrls;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
@@ -24,16 +23,6 @@ public class LocalBlobs {
 
   // A plan or checkpoint is in memory as a whole when it is used.
   private static final int LARGEST = 256 << 20;
-
-  /** Imported by the one service that serves the URLs of blobs. */
-  @Configuration(proxyBeanMethods = false)
-  @Profile("local")
-  public static class Server {
-    @Bean
-    BlobController blobController(FileBlobs blobs, LocalUrls urls) {
-      return new BlobController(blobs, urls);
-    }
-  }
 
   @Bean
   LocalUrls localUrls(@Qualifier("localOptions") OptionValues local, Clock clock) {

@@ -38,7 +38,7 @@ public class TaskTables {
   static class Local {
     @Bean
     LocalDatabase localTaskDatabase(@Qualifier("localOptions") OptionValues local, MeterRegistry meters) {
-      return new LocalDatabase(local, LocalOptions.DATABASE_URL, List.of(Schema.TASKS, Schema.QUEUE), meters);
+      return new LocalDatabase(local, LocalOptions.DATABASE_URL, List.of(Schema.TASKS), meters);
     }
 
     @Bean

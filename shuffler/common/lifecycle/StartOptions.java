@@ -18,7 +18,7 @@ import java.util.Map;
  *
  * @param profile from {@code SPRING_PROFILES_ACTIVE}, gcp if it is not set
  * @param port from {@code PORT}, which Cloud Run sets, else the service's own; 0 takes a free one
- * @param fcp from {@code FCP_OPTS}; in the profile local with {@link FcpOptions#localNames}
+ * @param fcp from {@code FCP_OPTS}
  * @param security from {@code SECURITY_OPTS}
  * @param encryption from {@code ENCRYPTION_OPTS}
  * @param local from {@code LOCAL_OPTS}; empty but in the profile local
@@ -33,11 +33,10 @@ public record StartOptions(
    */
   static StartOptions of(Map<String, String> environment, int defaultPort) {
     Profile profile = Profile.parse(environment.getOrDefault(Profile.VARIABLE, Profile.GCP.lowerCase()));
-    OptionValues fcp = options(FcpOptions.TABLE, environment);
     return new StartOptions(
         profile,
         port(environment.getOrDefault("PORT", Integer.toString(defaultPort))),
-        profile == Profile.LOCAL ? fcp.orElse(FcpOptions.localNames()) : fcp,
+        options(FcpOptions.TABLE, environment),
         options(SecurityOptions.TABLE, environment),
         options(EncryptionOptions.TABLE, environment),
         options(LocalOptions.TABLE, profile == Profile.LOCAL ? environment : Map.of()));

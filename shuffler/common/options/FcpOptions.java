@@ -110,20 +110,5 @@ public final class FcpOptions {
           AGGREGATION_BATCH_FAILURE_THRESHOLD,
           ENABLE_AGGREGATION_SUCCESS_NOTIFICATIONS));
 
-  /** In the profile local: the names of buckets, topics and subscriptions are those of one machine unless they are given. */
-  public static OptionValues localNames() {
-    return TABLE.parse("""
-        --model_bucket_template 'fcp-local-m-%s'
-        --client_gradient_bucket_template 'fcp-local-g-%s'
-        --aggregated_gradient_bucket_template 'fcp-local-a-%s'
-        --aggregator_pubsub_topic 'aggregator-local-topic'
-        --aggregator_pubsub_subscription 'aggregator-local-subscription'
-        --model_updater_pubsub_topic 'model-updater-local-topic'
-        --model_updater_pubsub_subscription 'model-updater-local-subscription'
-        --aggregator_notification_pubsub_topic 'aggregator-notifications-local-topic'
-        --aggregator_notification_pubsub_subscription 'aggregator-notifications-local-subscription'
-        """);
-  }
-
   private FcpOptions() {}
 }

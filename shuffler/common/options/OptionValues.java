@@ -1,6 +1,5 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.options;
 
-import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -43,13 +42,6 @@ public final class OptionValues {
   public <T> Optional<T> get(Option<T> option) {
     Optional<T> given = Optional.ofNullable((T) values.get(option)).or(() -> (Optional<T>) elsewhere.apply(option));
     return given.isPresent() ? given : option.defaultValue();
-  }
-
-  /** These values, and where there is none those of another source. */
-  public OptionValues orElse(OptionValues other) {
-    Map<Option<?>, Object> both = new HashMap<>(other.values);
-    both.putAll(values);
-    return new OptionValues(both);
   }
 
   /** The names of the options that were given; values may be secrets. */

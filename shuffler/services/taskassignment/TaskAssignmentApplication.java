@@ -2,7 +2,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.taskassignm
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.ApiConfiguration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.BlobStore;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.LocalBlobs;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.LocalBlobServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.TaskTables;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
@@ -25,7 +25,7 @@ import org.springframework.context.annotation.Import;
 
 /** Gives tasks to devices and takes their results. In the profile local it also serves the blobs. */
 @SpringBootApplication
-@Import({ApiConfiguration.class, BlobStore.class, LocalBlobs.Server.class, TaskTables.class})
+@Import({ApiConfiguration.class, BlobStore.class, LocalBlobServer.class, TaskTables.class})
 public class TaskAssignmentApplication {
   public static void main(String[] arguments) {
     ServiceApplication.run(TaskAssignmentApplication.class, "Task Assignment", 8083, TaskAssignmentApplication::needs, arguments);

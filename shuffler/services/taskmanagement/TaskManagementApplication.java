@@ -29,7 +29,7 @@ public class TaskManagementApplication {
   }
 
   private static List<Option<?>> needs(StartOptions options) {
-    return Stream.of(BlobNames.NEEDS, LocalBlobs.NEEDS, TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
+    return Stream.of(BlobNames.needs(options), LocalBlobs.NEEDS, TaskTables.needs(options)).<Option<?>>flatMap(List::stream).toList();
   }
 
   @Bean
