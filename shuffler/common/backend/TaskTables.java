@@ -12,7 +12,6 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Tasks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
 import io.micrometer.core.instrument.MeterRegistry;
-import java.time.Clock;
 import java.util.List;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
@@ -50,11 +49,6 @@ public class TaskTables {
     BoundedCheck taskDatabaseCheck(@Qualifier("localTaskDatabase") LocalDatabase local) {
       return local.readiness("task database");
     }
-  }
-
-  @Bean
-  Clock clock() {
-    return Clock.systemUTC();
   }
 
   @Bean

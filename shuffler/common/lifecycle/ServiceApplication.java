@@ -6,6 +6,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.H
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.ReadinessCheck;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.ServiceName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.WebConfiguration;
+import java.time.Clock;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
@@ -70,6 +71,7 @@ public final class ServiceApplication {
       GenericApplicationContext beans = (GenericApplicationContext) context;
       beans.registerBean(ServiceName.class, () -> new ServiceName(name));
       beans.registerBean(Profile.class, options::profile);
+      beans.registerBean(Clock.class, Clock::systemUTC);
       beans.registerBean("fcpOptions", OptionValues.class, options::fcp);
       beans.registerBean("securityOptions", OptionValues.class, options::security);
       beans.registerBean("encryptionOptions", OptionValues.class, options::encryption);

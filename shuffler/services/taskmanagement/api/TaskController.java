@@ -4,6 +4,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layou
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Task;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Tasks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.Names;
 import com.google.ondevicepersonalization.federatedcompute.proto.CreateTaskRequest;
@@ -53,6 +54,22 @@ public final class TaskController {
   ResponseEntity<GetTaskByIdResponse> get(@PathVariable("population") String population, @PathVariable("task") String task) {
     TaskKey key = new TaskKey(Names.check("population", population), Names.number("task", task));
     return ResponseEntity.of(tasks.find(key).map(found -> GetTaskByIdResponse.newBuilder().setTask(message(found)).build()));
+  }
+
+  /**
+   * Cancels a task that was not opened yet, such as one whose artifacts cannot be uploaded; again if it was canceled before. Beyond the
+   * reference, whose client knows the path.
+   */
+  @PostMapping(POPULATION + "/tasks/{task}:cancel")
+  ResponseEntity<GetTaskByIdResponse> cancel(@PathVariable("population") String population, @PathVariable("task") String task) {
+    TaskKey key = new TaskKey(Names.check("population", population), Names.number("task", task));
+    if (tasks.move(key, TaskStatus.CREATED, TaskStatus.CANCELED, clock.instant())) {
+      LOG.info("canceled task {}", key);
+    }
+    return tasks.find(key)
+        .map(found -> ResponseEntity.status(found.status() == TaskStatus.CANCELED ? HttpStatus.OK : HttpStatus.CONFLICT)
+            .body(GetTaskByIdResponse.newBuilder().setTask(message(found)).build()))
+        .orElse(ResponseEntity.notFound().build());
   }
 
   /** Clients of the reference take whatever is not 200 for a failure. */

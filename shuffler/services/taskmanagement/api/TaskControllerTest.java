@@ -78,6 +78,10 @@ class TaskControllerTest {
     return service.send("GET", "/taskmanagement/v1/population/" + path, "application/x-protobuf", new byte[0]);
   }
 
+  private HttpResponse<byte[]> cancel(long task) {
+    return service.send("POST", "/taskmanagement/v1/population/p/tasks/" + task + ":cancel", "application/x-protobuf", new byte[0]);
+  }
+
   @Test
   void taskIsCreatedAndFound() {
     HttpResponse<byte[]> answer = create("some population", TASK.toBuilder().setPopulationName("other").setTaskId(77).build());
@@ -136,6 +140,21 @@ class TaskControllerTest {
     assertThat(answer.statusCode()).isEqualTo(409);
     assertThat(new String(answer.body(), StandardCharsets.UTF_8)).contains("population p has the active task 1 of the same kind");
     assertThat(service.tasks.withStatus(TaskStatus.CREATED, 10)).hasSize(1);
+  }
+
+  @Test
+  void taskThatIsNotOpenIsCanceledAndMakesRoomForAnother() {
+    create("p", TASK);
+    HttpResponse<byte[]> canceled = cancel(1);
+    assertThat(canceled.statusCode()).isEqualTo(200);
+    assertThat(TestService.message(canceled, GetTaskByIdResponse.parser()).getTask().getStatus())
+        .isEqualTo(com.google.ondevicepersonalization.federatedcompute.proto.TaskStatus.Enum.CANCELED);
+    assertThat(cancel(1).statusCode()).isEqualTo(200);
+    assertThat(create("p", TASK).statusCode()).isEqualTo(200);
+    service.tasks.move(new TaskKey("p", 2), TaskStatus.CREATED, TaskStatus.OPEN, NOW);
+    assertThat(cancel(2).statusCode()).isEqualTo(409);
+    assertThat(service.tasks.find(new TaskKey("p", 2)).orElseThrow().status()).isEqualTo(TaskStatus.OPEN);
+    assertThat(cancel(3).statusCode()).isEqualTo(404);
   }
 
   @Test
