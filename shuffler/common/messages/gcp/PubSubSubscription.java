@@ -92,12 +92,19 @@ final class PubSubSubscription implements Subscription {
         new ApiService.Listener() {
           @Override
           public void failed(ApiService.State from, Throwable problem) {
-            LOG.warn("{}: no messages, trying again: {}", name.getSubscription(), problem.toString());
-            restarts.schedule(PubSubSubscription.this::start, RESTART.toMillis(), TimeUnit.MILLISECONDS);
+            restart(problem);
           }
         },
-        restarts);
+        // Its own thread: one of ours may have ended when it says that it has stopped.
+        Runnable::run);
     subscriber.startAsync();
+  }
+
+  private synchronized void restart(Throwable problem) {
+    if (!closed) {
+      LOG.warn("{}: no messages, trying again: {}", name.getSubscription(), problem.toString());
+      restarts.schedule(this::start, RESTART.toMillis(), TimeUnit.MILLISECONDS);
+    }
   }
 
   private void receive(PubsubMessage message, AckReplyConsumer reply) {
