@@ -64,6 +64,10 @@ final class QueueSubscription implements Subscription {
         if (!free.tryAcquire(LONGEST_WAIT.toMillis(), TimeUnit.MILLISECONDS)) {
           continue;
         }
+        if (closed.getCount() == 0) {
+          // The permit is of a handler that close() waited for.
+          return;
+        }
         int most = 1 + free.drainPermits();
         int taken = 0;
         try {

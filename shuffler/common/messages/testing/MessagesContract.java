@@ -9,9 +9,12 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.MessagingException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Subscription;
 import java.util.Collection;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
@@ -30,6 +33,8 @@ public abstract class MessagesContract {
 
   /** For what happens or the test has failed. */
   private static final long PATIENCE_SECONDS = 60;
+
+  private static final Set<Thread.State> AT_REST = EnumSet.of(Thread.State.WAITING, Thread.State.TIMED_WAITING, Thread.State.TERMINATED);
 
   /** The adapter, with the topic and its subscription, and no messages. */
   protected abstract Messages messages();
@@ -185,21 +190,27 @@ public abstract class MessagesContract {
   @Test
   public void closeWaitsForWhatIsBeingHandledAndLetsNothingMoreIn() throws Exception {
     CountDownLatch begun = new CountDownLatch(1);
-    CountDownLatch closing = new CountDownLatch(1);
+    CompletableFuture<Thread> closer = new CompletableFuture<>();
     AtomicBoolean finished = new AtomicBoolean();
+    AtomicBoolean waited = new AtomicBoolean();
     Subscription subscription = messages().subscribe(SUBSCRIPTION, 1, message -> {
       begun.countDown();
-      closing.await();
-      // close() has time to return too early.
-      Thread.sleep(100);
+      Thread closing = closer.get(PATIENCE_SECONDS, TimeUnit.SECONDS);
+      // Until close() waits, or has not waited.
+      await(() -> AT_REST.contains(closing.getState()));
       finished.set(true);
     });
     messages().publish(TOPIC, message("under way"));
     await(begun);
     messages().publish(TOPIC, message("later"));
-    closing.countDown();
-    subscription.close();
-    assertThat(finished).isTrue();
+    Thread closing = new Thread(() -> {
+      subscription.close();
+      waited.set(finished.get());
+    });
+    closing.start();
+    closer.complete(closing);
+    closing.join();
+    assertThat(waited).isTrue();
     BlockingQueue<String> received = new LinkedBlockingQueue<>();
     try (Subscription next = messages().subscribe(SUBSCRIPTION, 1, message -> received.add(message.data()))) {
       assertThat(next(received)).isEqualTo("later");
