@@ -8,6 +8,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.optio
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Batches;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iterations;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Tasks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
@@ -70,5 +71,10 @@ public class TaskTables {
   @Bean
   Assignments assignments(@Qualifier("taskDatabase") Database database) {
     return new Assignments(database);
+  }
+
+  @Bean
+  Batches batches(@Qualifier("taskDatabase") Database database) {
+    return new Batches(database);
   }
 }

@@ -104,11 +104,12 @@ public final class Assignments {
    * @param limit how many, at most
    */
   public List<Waiting> waiting(IterationKey key, AssignmentStatus status, Optional<Waiting> after, int limit) {
-    // Both halves of the second condition: the first is where the index is entered.
+    // Both halves of the second condition: the first is where the index is entered. Ordered by batch_id, which is null, too: so the rows
+    // come from the index in their order, however many wait.
     String rest = after.isEmpty() ? "" : " AND status_time >= :since AND (status_time > :since OR session_id > :session)";
     return database.query(client -> {
       JdbcClient.StatementSpec statement = client.sql("SELECT session_id, status_time FROM assignment WHERE " + Rows.OF_ITERATION
-              + " AND status = :status AND batch_id IS NULL" + rest + " ORDER BY status_time, session_id LIMIT :limit")
+              + " AND status = :status AND batch_id IS NULL" + rest + " ORDER BY batch_id, status_time, session_id LIMIT :limit")
           .params(Rows.parameters(key))
           .param("status", status.code())
           .param("limit", limit);

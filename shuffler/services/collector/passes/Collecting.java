@@ -143,6 +143,6 @@ public final class Collecting {
         layout.aggregate(task, result, Batches.LEVEL, batch).bucket(),
         layout.aggregate(task, result, Batches.LEVEL, batch).key(),
         new RequestId(key, batch).toString(),
-        settings.notificationEndpoint());
+        settings.notificationEndpoint().address());
   }
 }

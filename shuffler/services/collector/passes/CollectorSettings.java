@@ -1,5 +1,6 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.passes;
 
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.NotificationEndpoint;
 import java.time.Duration;
 import java.util.Optional;
 
@@ -21,4 +22,4 @@ public record CollectorSettings(
     Duration uploadTimeout,
     String aggregatorTopic,
     String modelUpdaterTopic,
-    String notificationEndpoint) {}
+    NotificationEndpoint notificationEndpoint) {}

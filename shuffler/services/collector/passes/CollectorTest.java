@@ -112,7 +112,7 @@ class CollectorTest {
         "fcp-test-a-0",
         task + "/1/s/0/0/" + batch + "/gradient",
         iteration.key() + "_" + batch,
-        TestBackend.ENDPOINT));
+        TestBackend.ENDPOINT.address()));
     assertThat(backend.read(iteration)).isEqualTo(iteration);
   }
 
@@ -421,16 +421,12 @@ class CollectorTest {
 
   @Test
   void brokenIterationDoesNotStopTheOthersAndRests() {
-    Iteration broken = backend.begin(1, 1);
-    backend.iterations.complete(
-        broken, Optional.of(TestBackend.settings(2, 1, 1)), backend.clock.instant());
-    Iteration good = backend.iterations.newest(broken.key().task()).orElseThrow();
-    IterationKey key = new IterationKey(broken.key().task(), 0, 0);
-    // Its population is no name of a blob.
+    Iteration good = backend.begin(1, 5);
+    // A population that is no name of a blob, and comes first.
     backend.database.<Integer>transact(client -> client.sql("INSERT INTO task SELECT '..', task_id, total_iteration, min_aggregation_size,"
         + " max_aggregation_size, status, created_time, start_time, stop_time, start_task_no_earlier_than, do_not_create_iteration_after,"
         + " max_parallel, correlation_id, min_client_version, max_client_version, info FROM task").update());
-    IterationKey bad = IterationKey.of("..", key.task().task(), 1);
+    IterationKey bad = IterationKey.of("..", good.key().task().task(), 1);
     backend.iterations.begin(bad, TestBackend.settings(1, 1, 5), backend.clock.instant());
     AssignmentKey device = backend.checkIn(backend.iterations.find(bad).orElseThrow()).orElseThrow();
     backend.report(device);

@@ -13,6 +13,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.MessageHandler;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Messages;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.NotificationEndpoint;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Subscription;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
@@ -57,7 +58,7 @@ import java.util.concurrent.atomic.AtomicReference;
 final class TestBackend implements AutoCloseable {
   static final Duration COMPUTE = Duration.ofMinutes(10);
   static final Duration UPLOAD = Duration.ofMinutes(15);
-  static final String ENDPOINT = "https://pubsub.googleapis.com/v1/projects/p/topics/notifications:publish";
+  static final NotificationEndpoint ENDPOINT = new NotificationEndpoint("p", "notifications");
 
   private static final TaskInfo TRAINING = TaskInfo.newBuilder().setTrainingInfo(TrainingInfo.getDefaultInstance()).build();
   private static final ClientVersions ANY = new ClientVersions("0", "999999999");
