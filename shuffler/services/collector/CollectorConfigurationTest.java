@@ -32,6 +32,7 @@ import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
+import java.time.Clock;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
@@ -75,6 +76,7 @@ class CollectorConfigurationTest {
         + " --blob_folder " + folder + " --public_url http://127.0.0.1:8083");
     context.registerBean("fcpOptions", OptionValues.class, () -> fcp);
     context.registerBean("localOptions", OptionValues.class, () -> local);
+    context.registerBean(Clock.class, Clock::systemUTC);
     context.registerBean(MeterRegistry.class, SimpleMeterRegistry::new);
     context.register(CollectorConfiguration.class);
     context.refresh();
