@@ -30,6 +30,16 @@ public record BlobName(String bucket, String key) {
     }
   }
 
+  /** The key as it stands in a URL: all but slashes and what RFC 3986 calls unreserved is percent-encoded; servers take some of it apart. */
+  public String path() {
+    StringBuilder path = new StringBuilder();
+    for (byte octet : key.getBytes(StandardCharsets.UTF_8)) {
+      boolean plain = octet >= 0 && ("/-._~".indexOf(octet) >= 0 || Character.isLetterOrDigit(octet));
+      path.append(plain ? Character.toString(octet) : String.format("%%%02X", octet));
+    }
+    return path.toString();
+  }
+
   @Override
   public String toString() {
     return "gs://" + bucket + "/" + key;

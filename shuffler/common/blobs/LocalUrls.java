@@ -97,17 +97,7 @@ public final class LocalUrls {
   SignedUrl sign(Method method, BlobName name, Duration lifetime, Map<String, String> headers) {
     long expires = clock.instant().plus(lifetime).getEpochSecond();
     String query = "expires=" + expires + "&signature=" + signature(method, name, expires, headers);
-    return new SignedUrl(base.resolve(PATH + name.bucket() + "/" + quoted(name.key()) + "?" + query), headers);
-  }
-
-  /** Percent-encodes all but slashes and what RFC 3986 calls unreserved: servers take some of the rest apart. */
-  private static String quoted(String key) {
-    StringBuilder quoted = new StringBuilder();
-    for (byte octet : key.getBytes(StandardCharsets.UTF_8)) {
-      boolean plain = octet >= 0 && ("/-._~".indexOf(octet) >= 0 || Character.isLetterOrDigit(octet));
-      quoted.append(plain ? Character.toString(octet) : String.format("%%%02X", octet));
-    }
-    return quoted.toString();
+    return new SignedUrl(base.resolve(PATH + name.bucket() + "/" + name.path() + "?" + query), headers);
   }
 
   /**
