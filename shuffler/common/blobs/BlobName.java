@@ -30,7 +30,7 @@ public record BlobName(String bucket, String key) {
     }
   }
 
-  /** The key as it stands in a URL: all but slashes and what RFC 3986 calls unreserved is percent-encoded; servers take some of it apart. */
+  /** The key in a URL: all but slashes and what RFC 3986 calls unreserved is percent-encoded, since servers take some of it apart. */
   public String path() {
     StringBuilder path = new StringBuilder();
     for (byte octet : key.getBytes(StandardCharsets.UTF_8)) {

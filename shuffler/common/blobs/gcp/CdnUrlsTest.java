@@ -76,19 +76,22 @@ class CdnUrlsTest {
 
   @ParameterizedTest
   @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-    "--model_cdn_endpoint 'https://x' | --model_cdn_endpoint: expected a host name",
-    "--model_cdn_endpoint 'x/y'       | --model_cdn_endpoint: expected a host name",
-    "--model_cdn_endpoint ''          | --model_cdn_endpoint: expected a host name",
-    "--model_cdn_endpoint x           | --model_cdn_signing_key_name: expected the name of a key, which ends in a or b",
-    "--model_cdn_endpoint x --model_cdn_signing_key_name hush-c | --model_cdn_signing_key_name: expected the name of a key, which ends in a or b",
-    "--model_cdn_endpoint x --model_cdn_signing_key_name 'k&a'  | --model_cdn_signing_key_name: expected the name of a key, which ends in a or b",
-    "--model_cdn_endpoint x --model_cdn_signing_key_name k-a    | --model_cdn_signing_key_value_a: expected a key of 16 bytes in base64url",
-    "--model_cdn_endpoint x --model_cdn_signing_key_name k-a --model_cdn_signing_key_value_b 'nZtRohdNF9m3cKM24IcK4w==' | --model_cdn_signing_key_value_a: expected a key of 16 bytes in base64url",
-    "--model_cdn_endpoint x --model_cdn_signing_key_name k-b --model_cdn_signing_key_value_b 'hush!'     | --model_cdn_signing_key_value_b: expected a key of 16 bytes in base64url",
-    "--model_cdn_endpoint x --model_cdn_signing_key_name k-b --model_cdn_signing_key_value_b 'hushhush'  | --model_cdn_signing_key_value_b: expected a key of 16 bytes in base64url",
+    "'https://x' | --model_cdn_endpoint: expected a host name",
+    "'x/y'       | --model_cdn_endpoint: expected a host name",
+    "''          | --model_cdn_endpoint: expected a host name",
+    "x           | --model_cdn_signing_key_name: expected the name of a key, which ends in a or b",
+    "x --model_cdn_signing_key_name hush-c | --model_cdn_signing_key_name: expected the name of a key, which ends in a or b",
+    "x --model_cdn_signing_key_name 'k&a'  | --model_cdn_signing_key_name: expected the name of a key, which ends in a or b",
+    "x --model_cdn_signing_key_name k-a    | --model_cdn_signing_key_value_a: expected a key of 16 bytes in base64url",
+    "x --model_cdn_signing_key_name k-b --model_cdn_signing_key_value_a 'nZtRohdNF9m3cKM24IcK4w==' "
+        + "| --model_cdn_signing_key_value_b: expected a key of 16 bytes in base64url",
+    "x --model_cdn_signing_key_name k-b --model_cdn_signing_key_value_b 'hush!' "
+        + "| --model_cdn_signing_key_value_b: expected a key of 16 bytes in base64url",
+    "x --model_cdn_signing_key_name k-b --model_cdn_signing_key_value_b 'hushhush' "
+        + "| --model_cdn_signing_key_value_b: expected a key of 16 bytes in base64url",
   })
   void incompleteOptionsAreRefusedInOneLine(String options, String message) {
-    assertThatThrownBy(() -> urls(options))
+    assertThatThrownBy(() -> urls("--model_cdn_endpoint " + options))
         .isInstanceOf(InvalidOptionsException.class)
         .hasMessage(message + ", since --model_cdn_endpoint is given, found none")
         .hasMessageNotContaining("hush");

@@ -148,14 +148,18 @@ class CloudBlobsTest extends BlobsContract {
         .hasMessageStartingWith("cannot write gs://fcp-test-m-0/a: 503 ")
         .hasMessageNotContaining("\n");
     assertThat(server.requests()).hasSize(before + 6);
-    assertThatThrownBy(() -> blobs.check(BUCKET)).isInstanceOf(BlobException.class).hasMessageStartingWith("cannot list gs://fcp-test-m-0: 503");
+    assertThatThrownBy(() -> blobs.check(BUCKET))
+        .isInstanceOf(BlobException.class)
+        .hasMessageStartingWith("cannot list gs://fcp-test-m-0: 503");
   }
 
   @Test
   void refusalIsToldAndNotRepeated() {
     server.fail(1000, 403);
     int before = server.requests().size();
-    assertThatThrownBy(() -> blobs.exists(name("a"))).isInstanceOf(BlobException.class).hasMessage("cannot look for gs://fcp-test-m-0/a: 403 no luck");
+    assertThatThrownBy(() -> blobs.exists(name("a")))
+        .isInstanceOf(BlobException.class)
+        .hasMessage("cannot look for gs://fcp-test-m-0/a: 403 no luck");
     assertThat(server.requests()).hasSize(before + 1);
   }
 

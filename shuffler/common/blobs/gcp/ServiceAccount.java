@@ -68,8 +68,9 @@ final class ServiceAccount {
     MockLowLevelHttpResponse answer = new MockLowLevelHttpResponse().addHeader("Metadata-Flavor", "Google");
     if (url.endsWith(":signBlob")) {
       if (!signs) {
-        return answer.setStatusCode(403).setContentType("application/json")
-            .setContent("{\"error\": {\"code\": 403, \"message\": \"Permission 'iam.serviceAccounts.signBlob' denied\", \"status\": \"PERMISSION_DENIED\"}}");
+        return answer.setStatusCode(403)
+            .setContentType("application/json")
+            .setContent("{\"error\": {\"code\": 403, \"message\": \"Permission 'iam.serviceAccounts.signBlob' denied\"}}");
       }
       JsonNode request = json.readTree(body);
       byte[] signature = withKey().sign(Base64.getDecoder().decode(request.get("payload").textValue()));

@@ -33,7 +33,10 @@ class SignedUrlVectorsTest {
     try (InputStream file = SignedUrlVectorsTest.class.getResourceAsStream(VECTORS)) {
       for (JsonNode vector : new ObjectMapper().readTree(file).get("signingV4Tests")) {
         // What a port of blobs does not ask for: parameters of its own, other hosts, lists, keys that are no BlobName.
-        boolean ours = !vector.has("queryParameters") && !vector.has("urlStyle") && vector.has("object") && !vector.get("object").asText().startsWith("/");
+        boolean ours = !vector.has("queryParameters")
+            && !vector.has("urlStyle")
+            && vector.has("object")
+            && !vector.get("object").asText().startsWith("/");
         if (ours) {
           tests.add(DynamicTest.dynamicTest(vector.get("description").asText(), () -> compare(vector)));
         }

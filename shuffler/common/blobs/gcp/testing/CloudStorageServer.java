@@ -33,9 +33,9 @@ import java.util.zip.CRC32C;
 import java.util.zip.GZIPInputStream;
 
 /**
- * Cloud Storage on loopback: the part of its JSON API that stores, reads and lists objects (https://cloud.google.com/storage/docs/json_api),
- * and V4 signed URLs of its XML API. Strict: what it does not know, it refuses. There is one service account; its requests bear {@link
- * #TOKEN}.
+ * Cloud Storage on loopback: the part of its JSON API that stores, reads and lists objects
+ * (https://cloud.google.com/storage/docs/json_api), and V4 signed URLs of its XML API. Strict: what it does not know, it refuses. There is
+ * one service account; its requests bear {@link #TOKEN}.
  */
 public final class CloudStorageServer implements AutoCloseable {
   /** The access token of the service account. */
@@ -45,6 +45,9 @@ public final class CloudStorageServer implements AutoCloseable {
   private static final String OBJECTS = "/storage/v1/b/";
   private static final String UPLOADS = "/upload/storage/v1/b/";
   private static final String DOWNLOADS = "/download/storage/v1/b/";
+
+  private static final Set<String> LIST_PARAMETERS =
+      Set.of("alt", "delimiter", "endOffset", "fields", "maxResults", "pageToken", "prefix", "prettyPrint", "projection", "startOffset");
 
   /** An object. */
   private record Stored(byte[] content, String type, String encoding, long generation) {}
@@ -214,7 +217,9 @@ public final class CloudStorageServer implements AutoCloseable {
     NavigableMap<String, Stored> bucket = bucket(path.substring(0, path.indexOf('/')));
     Headers headers = exchange.getRequestHeaders();
     String type = headers.getFirst("Content-Type");
-    if (!path.endsWith("/o") || !"multipart".equals(query(exchange).get("uploadType")) || !type.startsWith("multipart/related; boundary=")) {
+    if (!path.endsWith("/o")
+        || !"multipart".equals(query(exchange).get("uploadType"))
+        || !type.startsWith("multipart/related; boundary=")) {
       throw new Refusal(400, "expected a multipart upload");
     }
     if (headers.containsKey("Content-Encoding")) {
@@ -287,8 +292,7 @@ public final class CloudStorageServer implements AutoCloseable {
   /** https://cloud.google.com/storage/docs/json_api/v1/objects/list. */
   private void list(HttpExchange exchange, String bucketName) throws Refusal, IOException {
     Map<String, String> query = query(exchange);
-    if (!Set.of("delimiter", "endOffset", "fields", "maxResults", "pageToken", "prefix", "prettyPrint", "projection", "startOffset", "alt")
-        .containsAll(query.keySet())) {
+    if (!LIST_PARAMETERS.containsAll(query.keySet())) {
       throw new Refusal(400, "unknown parameter");
     }
     String prefix = query.getOrDefault("prefix", "");
