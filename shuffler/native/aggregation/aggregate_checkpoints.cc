@@ -1,12 +1,14 @@
 // Aggregates V1 checkpoints: the library on the command line, for tests against TensorFlow.
 //
-//   aggregate_checkpoints CONFIGURATION OUTPUT CHECKPOINT...
+//   aggregate_checkpoints CONFIGURATION OUTPUT CHUNK CHECKPOINT...
 //
-// CONFIGURATION holds a serialized fcp.aggregation.Configuration. The checkpoints are taken in by
-// two aggregators in turn, whose states are serialized and merged, so that every way through the
-// library is taken. Exit code 1 with one line on standard error on bad input.
+// CONFIGURATION holds a serialized fcp.aggregation.Configuration. Every CHUNK checkpoints are taken
+// in by an aggregator of their own, whose state is serialized and merged into the whole, so that
+// every way through the library is taken. Exit code 1 with one line on standard error on bad input.
 
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 #include "shuffler/native/aggregation/checkpoint_aggregator.h"
 #include "shuffler/native/common/byte_buffer.h"
@@ -15,16 +17,22 @@ namespace fcp {
 namespace {
 
 Status Aggregate(int count, char** arguments) {
-  FCP_ASSIGN_OR_RETURN(const ByteBuffer configuration, ReadFile(arguments[1]));
-  FCP_ASSIGN_OR_RETURN(CheckpointAggregator first,
-                       CheckpointAggregator::Create(configuration.view()));
-  FCP_ASSIGN_OR_RETURN(CheckpointAggregator second, first.Empty());
-  for (int i = 3; i < count; ++i) {
-    FCP_ASSIGN_OR_RETURN(const ByteBuffer checkpoint, ReadFile(arguments[i]));
-    FCP_RETURN_IF_ERROR((i % 2 ? first : second).Accumulate(checkpoint.view()));
+  ByteBuffer content;
+  FCP_RETURN_IF_ERROR(ReadFile(arguments[1], &content));
+  FCP_ASSIGN_OR_RETURN(CheckpointAggregator whole, CheckpointAggregator::Create(content.view()));
+  const int chunk = std::atoi(arguments[3]);
+  if (chunk < 1) return InvalidArgument("CHUNK is not a positive number");
+  SystemRandom random;
+  for (int i = 4; i < count;) {
+    FCP_ASSIGN_OR_RETURN(CheckpointAggregator part, whole.Empty());
+    for (const int end = std::min(i + chunk, count); i < end; ++i) {
+      FCP_RETURN_IF_ERROR(ReadFile(arguments[i], &content));
+      FCP_RETURN_IF_ERROR(part.Accumulate(content.view(), random));
+    }
+    FCP_ASSIGN_OR_RETURN(const std::string state, part.Serialize());
+    FCP_RETURN_IF_ERROR(whole.MergeSerialized(state));
   }
-  FCP_RETURN_IF_ERROR(first.MergeSerialized(second.Serialize()));
-  FCP_ASSIGN_OR_RETURN(const std::string report, first.Report());
+  FCP_ASSIGN_OR_RETURN(const std::string report, whole.Report(random));
   std::FILE* output = std::fopen(arguments[2], "wb");
   if (output == nullptr) return InvalidArgument(std::string("cannot write ") + arguments[2]);
   const bool written = std::fwrite(report.data(), 1, report.size(), output) == report.size();
@@ -37,8 +45,8 @@ Status Aggregate(int count, char** arguments) {
 }  // namespace fcp
 
 int main(int count, char** arguments) {
-  if (count < 3) {
-    std::fprintf(stderr, "usage: aggregate_checkpoints CONFIGURATION OUTPUT CHECKPOINT...\n");
+  if (count < 4) {
+    std::fprintf(stderr, "usage: aggregate_checkpoints CONFIGURATION OUTPUT CHUNK CHECKPOINT...\n");
     return 64;
   }
   const fcp::Status status = fcp::Aggregate(count, arguments);

@@ -15,6 +15,7 @@ namespace {
 struct Session {
   std::mutex mutex;                                // held during every use of the aggregator
   std::optional<CheckpointAggregator> aggregator;  // none once it was serialized or reported
+  ByteBuffer scratch;                              // what is taken in, a copy of Java's
 };
 
 HandleTable<Session>& Sessions() {
@@ -22,16 +23,19 @@ HandleTable<Session>& Sessions() {
   return *table;
 }
 
-// Calls `use(CheckpointAggregator&)`, which returns a Status, while no other thread uses the
-// session.
+// Calls `use(CheckpointAggregator&, ByteBuffer& scratch)`, which returns a Status, while no other
+// thread uses the session.
 template <typename Use>
 Status WithAggregator(jlong handle, bool consume, Use use) {
   FCP_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session, Sessions().Get(handle));
   const std::lock_guard<std::mutex> lock(session->mutex);
   if (!session->aggregator)
     return FailedPrecondition("the session was serialized or reported already");
-  FCP_RETURN_IF_ERROR(use(*session->aggregator));
-  if (consume) session->aggregator.reset();
+  FCP_RETURN_IF_ERROR(use(*session->aggregator, session->scratch));
+  if (consume) {
+    session->aggregator.reset();
+    session->scratch = ByteBuffer();
+  }
   return {};
 }
 
@@ -39,38 +43,43 @@ void ThrowIfError(JNIEnv* env, const Status& status) {
   if (!status.ok()) Throw(env, "com/google/fcp/aggregation/AggregationException", status);
 }
 
-// Takes all elements of `arrays` into `aggregator`, or, if one of them is bad, none.
+// Takes all elements of `arrays` into `aggregator`, or, if one of them is bad, none: several come
+// together in a batch first.
 template <typename Take>
 Status TakeAll(JNIEnv* env, jobjectArray arrays, const char* what, CheckpointAggregator* aggregator,
-               Take take) {
+               ByteBuffer* scratch, Take take) {
   FCP_ASSIGN_OR_RETURN(const jsize count, LengthOf(env, arrays, what));
-  FCP_ASSIGN_OR_RETURN(CheckpointAggregator batch, aggregator->Empty());
+  std::optional<CheckpointAggregator> batch;
+  if (count > 1) {
+    FCP_ASSIGN_OR_RETURN(batch, aggregator->Empty());
+  }
   for (jsize i = 0; i < count; ++i) {
     const std::string name = std::string(what) + "[" + std::to_string(i) + "]";
     const Element<jbyteArray> element(env, arrays, i);
-    FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ToBytes(env, element.get(), name.c_str()));
-    if (const Status status = take(&batch, bytes.view()); !status.ok()) {
-      return {status.code(), name + ": " + status.message()};
-    }
+    FCP_RETURN_IF_ERROR(ToBytes(env, element.get(), name, scratch));
+    const Status status = take(batch ? &*batch : aggregator, scratch->view());
+    if (!status.ok()) return {status.code(), name + ": " + status.message()};
   }
-  return aggregator->Merge(batch);
+  return batch ? aggregator->Merge(*batch) : Status();
 }
 
 // `bytes` of a session that is used up by giving them.
 template <typename Give>
 jbyteArray Consume(JNIEnv* env, jlong handle, Give give) {
   jbyteArray array = nullptr;
-  ThrowIfError(env, WithAggregator(
-                        handle, /*consume=*/true, [&](CheckpointAggregator& aggregator) -> Status {
-                          FCP_ASSIGN_OR_RETURN(const std::string bytes, give(aggregator));
-                          FCP_ASSIGN_OR_RETURN(array, ToJavaBytes(env, bytes));
-                          return {};
-                        }));
+  ThrowIfError(env, WithAggregator(handle, /*consume=*/true,
+                                   [&](CheckpointAggregator& aggregator, ByteBuffer&) -> Status {
+                                     FCP_ASSIGN_OR_RETURN(const std::string bytes,
+                                                          give(aggregator));
+                                     FCP_ASSIGN_OR_RETURN(array, ToJavaBytes(env, bytes));
+                                     return {};
+                                   }));
   return array;
 }
 
 Result<jlong> Create(JNIEnv* env, jbyteArray configuration) {
-  FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ToBytes(env, configuration, "configuration"));
+  ByteBuffer bytes;
+  FCP_RETURN_IF_ERROR(ToBytes(env, configuration, "configuration", &bytes));
   FCP_ASSIGN_OR_RETURN(CheckpointAggregator aggregator, CheckpointAggregator::Create(bytes.view()));
   auto session = std::make_shared<Session>();
   session->aggregator = std::move(aggregator);
@@ -78,17 +87,19 @@ Result<jlong> Create(JNIEnv* env, jbyteArray configuration) {
 }
 
 Status MergeWith(JNIEnv* env, jlong handle, jbyteArray configuration, jobjectArray serialized) {
-  FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ToBytes(env, configuration, "configuration"));
+  ByteBuffer bytes;
+  FCP_RETURN_IF_ERROR(ToBytes(env, configuration, "configuration", &bytes));
   FCP_ASSIGN_OR_RETURN(const CheckpointAggregator theirs,
                        CheckpointAggregator::Create(bytes.view()));
-  return WithAggregator(handle, /*consume=*/false, [&](CheckpointAggregator& aggregator) -> Status {
-    if (!aggregator.Fits(theirs))
-      return InvalidArgument("the configuration is not that of this session");
-    return TakeAll(env, serialized, "serialized", &aggregator,
-                   [](CheckpointAggregator* batch, std::string_view state) {
-                     return batch->MergeSerialized(state);
-                   });
-  });
+  return WithAggregator(handle, /*consume=*/false,
+                        [&](CheckpointAggregator& aggregator, ByteBuffer& scratch) -> Status {
+                          if (!aggregator.Fits(theirs))
+                            return InvalidArgument("the configuration is not that of this session");
+                          return TakeAll(env, serialized, "serialized", &aggregator, &scratch,
+                                         [](CheckpointAggregator* batch, std::string_view state) {
+                                           return batch->MergeSerialized(state);
+                                         });
+                        });
 }
 
 }  // namespace
@@ -113,12 +124,15 @@ JNIEXPORT void JNICALL Java_com_google_fcp_aggregation_AggregationSession_runAcc
     JNIEnv* env, jclass, jlong handle, jobjectArray checkpoints) {
   fcp::ThrowIfError(
       env,
-      fcp::WithAggregator(handle, /*consume=*/false, [&](fcp::CheckpointAggregator& aggregator) {
-        return fcp::TakeAll(env, checkpoints, "checkpoints", &aggregator,
-                            [](fcp::CheckpointAggregator* batch, std::string_view checkpoint) {
-                              return batch->Accumulate(checkpoint);
-                            });
-      }));
+      fcp::WithAggregator(handle, /*consume=*/false,
+                          [&](fcp::CheckpointAggregator& aggregator, fcp::ByteBuffer& scratch) {
+                            return fcp::TakeAll(
+                                env, checkpoints, "checkpoints", &aggregator, &scratch,
+                                [](fcp::CheckpointAggregator* batch, std::string_view checkpoint) {
+                                  fcp::SystemRandom random;
+                                  return batch->Accumulate(checkpoint, random);
+                                });
+                          }));
 }
 
 JNIEXPORT void JNICALL Java_com_google_fcp_aggregation_AggregationSession_mergeWith(
@@ -128,16 +142,17 @@ JNIEXPORT void JNICALL Java_com_google_fcp_aggregation_AggregationSession_mergeW
 
 JNIEXPORT jbyteArray JNICALL
 Java_com_google_fcp_aggregation_AggregationSession_serialize(JNIEnv* env, jclass, jlong handle) {
-  return fcp::Consume(env, handle,
-                      [](const fcp::CheckpointAggregator& aggregator) -> fcp::Result<std::string> {
-                        return aggregator.Serialize();
-                      });
+  return fcp::Consume(env, handle, [](const fcp::CheckpointAggregator& aggregator) {
+    return aggregator.Serialize();
+  });
 }
 
 JNIEXPORT jbyteArray JNICALL
 Java_com_google_fcp_aggregation_AggregationSession_runReport(JNIEnv* env, jclass, jlong handle) {
-  return fcp::Consume(
-      env, handle, [](const fcp::CheckpointAggregator& aggregator) { return aggregator.Report(); });
+  return fcp::Consume(env, handle, [](const fcp::CheckpointAggregator& aggregator) {
+    fcp::SystemRandom random;
+    return aggregator.Report(random);
+  });
 }
 
 }  // extern "C"

@@ -13,8 +13,8 @@
 
 namespace fcp {
 
-// Not thread-safe. Copying is not possible; Empty() and Merge() make batches that count wholly or
-// not at all.
+// Not thread-safe. Every call takes in all or nothing; Empty() and Merge() extend that to several
+// calls.
 class CheckpointAggregator {
  public:
   // `configuration`: fcp.aggregation.Configuration. INVALID_ARGUMENT if it is malformed or names an
@@ -26,20 +26,19 @@ class CheckpointAggregator {
   // True if `other` aggregates the same.
   bool Fits(const CheckpointAggregator& other) const { return intrinsics_ == other.intrinsics_; }
 
-  // Takes in one V1 checkpoint, which may hold further tensors. On an error of reading it nothing
-  // was taken in.
-  Status Accumulate(std::string_view checkpoint);
-  // Takes in what Serialize() of an equal configuration wrote. On an error of reading it nothing
-  // was taken in.
+  // Takes in one V1 checkpoint, which may hold further tensors. On an error nothing was taken in.
+  Status Accumulate(std::string_view checkpoint, RandomSource& random);
+  // Takes in what Serialize() of an equal configuration wrote. On an error nothing was taken in.
   Status MergeSerialized(std::string_view state);
-  // Takes in another that fits.
+  // Takes in another that fits. On an error nothing was taken in.
   Status Merge(const CheckpointAggregator& other);
 
   // CheckpointAggregatorState { repeated bytes aggregators = 1; }, one per intrinsic, as TensorFlow
-  // Federated writes it.
-  std::string Serialize() const;
-  // The result as a V1 checkpoint.
-  Result<std::string> Report() const;
+  // Federated writes it. OUT_OF_RANGE if a sum is beyond its type.
+  Result<std::string> Serialize() const;
+  // The result as a V1 checkpoint. OUT_OF_RANGE as above; FAILED_PRECONDITION if an intrinsic has
+  // no result without contributions.
+  Result<std::string> Report(RandomSource& random) const;
 
  private:
   explicit CheckpointAggregator(std::vector<Intrinsic> intrinsics)

@@ -10,6 +10,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
+SystemRandom random_source;
+
 std::string Message(uint32_t field, std::string_view bytes) {
   std::string message;
   AppendBytesField(field, bytes, &message);
@@ -43,14 +45,15 @@ std::string Checkpoint(std::string_view name, DataType dtype, const std::vector<
 template <typename T>
 std::vector<T> Reported(const CheckpointAggregator& aggregator, std::string_view name,
                         DataType dtype, int64_t size) {
-  const Result<std::string> report = aggregator.Report();
+  const Result<std::string> report = aggregator.Report(random_source);
   EXPECT_TRUE(report.ok()) << report.status().message();
-  const Result<Tensor> tensor =
-      CheckpointReader::Open(*report)->Read({std::string(name), dtype, {size}});
+  const Result<CheckpointReader> reader = CheckpointReader::Open(*report);
+  EXPECT_TRUE(reader.ok()) << reader.status().message();
+  const Result<Tensor> tensor = reader->Read({std::string(name), dtype, {size}});
   EXPECT_TRUE(tensor.ok()) << tensor.status().message();
   std::vector<T> values;
-  for (size_t at = 0; at < tensor->data.size(); at += sizeof(T))
-    values.push_back(Load<T>(tensor->data.data() + at));
+  for (size_t at = 0; at < tensor->numbers().size(); at += sizeof(T))
+    values.push_back(Load<T>(tensor->numbers().data() + at));
   return values;
 }
 
@@ -59,8 +62,8 @@ void ExpectSum(DataType dtype, const std::vector<T>& a, const std::vector<T>& b,
                const std::vector<T>& sum) {
   const auto size = static_cast<int64_t>(sum.size());
   CheckpointAggregator aggregator = *CheckpointAggregator::Create(Sum("x", "y", dtype, {size}));
-  ASSERT_TRUE(aggregator.Accumulate(Checkpoint("x", dtype, a)).ok());
-  ASSERT_TRUE(aggregator.Accumulate(Checkpoint("x", dtype, b)).ok());
+  ASSERT_TRUE(aggregator.Accumulate(Checkpoint("x", dtype, a), random_source).ok());
+  ASSERT_TRUE(aggregator.Accumulate(Checkpoint("x", dtype, b), random_source).ok());
   EXPECT_EQ(Reported<T>(aggregator, "y", dtype, size), sum);
 }
 
@@ -75,12 +78,16 @@ TEST(CheckpointAggregatorTest, SumsEveryNumericType) {
 TEST(CheckpointAggregatorTest, TheStateIsThatOfTensorFlowFederated) {
   CheckpointAggregator aggregator =
       *CheckpointAggregator::Create(Sum("x", "y", DataType::kInt32, {2}));
-  EXPECT_EQ(aggregator.Serialize(), Message(1, Message(2, std::string(8, '\0'))));
-  ASSERT_TRUE(aggregator.Accumulate(Checkpoint<int32_t>("x", DataType::kInt32, {1, 2})).ok());
-  ASSERT_TRUE(aggregator.Accumulate(Checkpoint<int32_t>("x", DataType::kInt32, {3, 4})).ok());
+  EXPECT_EQ(*aggregator.Serialize(), Message(1, Message(2, std::string(8, '\0'))));
+  ASSERT_TRUE(
+      aggregator.Accumulate(Checkpoint<int32_t>("x", DataType::kInt32, {1, 2}), random_source)
+          .ok());
+  ASSERT_TRUE(
+      aggregator.Accumulate(Checkpoint<int32_t>("x", DataType::kInt32, {3, 4}), random_source)
+          .ok());
   // CheckpointAggregatorState { aggregators: AggVectorAggregatorState { num_inputs: 2, vector_data:
   // 4, 6 } }
-  EXPECT_EQ(aggregator.Serialize(),
+  EXPECT_EQ(*aggregator.Serialize(),
             std::string("\x0a\x0c\x08\x02\x12\x08\x04\0\0\0\x06\0\0\0", 14));
 }
 
@@ -98,10 +105,10 @@ TEST(CheckpointAggregatorTest, StatesAreMerged) {
   CheckpointAggregator first = *CheckpointAggregator::Create(configuration);
   CheckpointAggregator second = *first.Empty();
   CheckpointAggregator third = *first.Empty();
-  ASSERT_TRUE(first.Accumulate(contribution(1, 10)).ok());
-  ASSERT_TRUE(second.Accumulate(contribution(2, 20)).ok());
-  ASSERT_TRUE(third.Accumulate(contribution(4, 40)).ok());
-  ASSERT_TRUE(first.MergeSerialized(second.Serialize()).ok());
+  ASSERT_TRUE(first.Accumulate(contribution(1, 10), random_source).ok());
+  ASSERT_TRUE(second.Accumulate(contribution(2, 20), random_source).ok());
+  ASSERT_TRUE(third.Accumulate(contribution(4, 40), random_source).ok());
+  ASSERT_TRUE(first.MergeSerialized(*second.Serialize()).ok());
   ASSERT_TRUE(first.Fits(third));
   ASSERT_TRUE(first.Merge(third).ok());
   EXPECT_EQ(Reported<float>(first, "a", DataType::kFloat, 1), std::vector<float>{7});
@@ -112,11 +119,12 @@ TEST(CheckpointAggregatorTest, WhatCannotBeReadChangesNothing) {
   const std::string configuration =
       Sum("a", "a", DataType::kFloat, {1}) + Sum("b", "b", DataType::kFloat, {1});
   CheckpointAggregator aggregator = *CheckpointAggregator::Create(configuration);
-  const std::string before = aggregator.Serialize();
+  const std::string before = *aggregator.Serialize();
   // "a" is there, "b" is not; a state of the first intrinsic only; states of another size.
-  EXPECT_THAT(aggregator.Accumulate(Checkpoint<float>("a", DataType::kFloat, {1})).message(),
-              HasSubstr("tensor b"));
-  EXPECT_FALSE(aggregator.Accumulate("no checkpoint").ok());
+  EXPECT_THAT(
+      aggregator.Accumulate(Checkpoint<float>("a", DataType::kFloat, {1}), random_source).message(),
+      HasSubstr("tensor b"));
+  EXPECT_FALSE(aggregator.Accumulate("no checkpoint", random_source).ok());
   const std::string state = Message(2, std::string("\x01\0\0\0", 4));
   EXPECT_THAT(aggregator.MergeSerialized(Message(1, state)).message(), HasSubstr("found 1"));
   EXPECT_THAT(aggregator.MergeSerialized(Message(1, state) + Message(1, state) + Message(1, state))
@@ -125,7 +133,7 @@ TEST(CheckpointAggregatorTest, WhatCannotBeReadChangesNothing) {
   EXPECT_THAT(aggregator.MergeSerialized(Message(1, state) + Message(1, "")).message(),
               HasSubstr("expected 4"));
   EXPECT_FALSE(aggregator.MergeSerialized("\x0a").ok());
-  EXPECT_EQ(aggregator.Serialize(), before);
+  EXPECT_EQ(*aggregator.Serialize(), before);
   EXPECT_TRUE(aggregator.MergeSerialized(Message(1, state) + Message(1, state)).ok());
 }
 
@@ -147,12 +155,13 @@ TEST(CheckpointAggregatorTest, RefusesWhatItDoesNotSupport) {
   const std::pair<std::string, const char*> cases[] = {
       {"", "at least one intrinsic"},
       {intrinsic(input + output), "\"\" is not supported, only federated_sum"},
-      {intrinsic(Message(1, "fedsql_group_by") + input + output),
-       "\"fedsql_group_by\" is not supported"},
+      {intrinsic(Message(1, "federated_max") + input + output),
+       "\"federated_max\" is not supported, only federated_sum, federated_mean, "
+       "federated_weighted_mean, fedsql_group_by, fedsql_dp_group_by"},
       {intrinsic(uri + output), "found 0 inputs"},
       {intrinsic(uri + input + input + output), "found 2 inputs"},
       {intrinsic(uri + input), "0 outputs"},
-      {intrinsic(uri + input + output + Message(6, uri)), "1 inner intrinsics"},
+      {intrinsic(uri + input + output + Message(6, uri)), ", 1 inner intrinsics"},
       {intrinsic(uri + input + output + Message(4, Message(3, ""))), "1 parameters"},
       {intrinsic(uri + Message(4, "") + output), "neither an input tensor nor a parameter"},
       {intrinsic(uri + input + Message(5, Spec("y", DataType::kFloat, {2}))),
@@ -161,8 +170,9 @@ TEST(CheckpointAggregatorTest, RefusesWhatItDoesNotSupport) {
       {Sum("x", "y", static_cast<DataType>(10), {1}), "unknown type 10"},
       {Sum("x", "y", static_cast<DataType>(0), {1}), "unknown type 0"},
       {Sum("", "y", DataType::kFloat, {1}), "has no name"},
-      {Sum("x", "y", DataType::kFloat, {-1}), "shape [-1]"},
-      {Sum("x", "y", DataType::kFloat, {INT64_MAX, 2}), "expected known sizes"},
+      {Sum("x", "y", DataType::kFloat, {-1}), "is float[-1], expected known sizes"},
+      {Sum("x", "y", DataType::kFloat, {-2}), "impossible shape [-2]"},
+      {Sum("x", "y", DataType::kFloat, {INT64_MAX, 2}), "impossible shape"},
       {Sum("x", "y", DataType::kFloat, {1}) + Sum("z", "y", DataType::kFloat, {1}),
        "two outputs are named y"},
       {"\x12", "malformed length"},

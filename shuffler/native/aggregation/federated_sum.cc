@@ -1,54 +1,48 @@
 #include "shuffler/native/aggregation/federated_sum.h"
 
-#include <cstdlib>
-#include <type_traits>
-
+#include "shuffler/native/aggregation/numeric_vector.h"
 #include "shuffler/native/common/wire.h"
 
 namespace fcp {
 namespace {
 
-struct Free {
-  void operator()(void* memory) const { std::free(memory); }
-};
-
 template <typename T>
 class FederatedSum final : public Aggregator {
  public:
-  static Result<std::unique_ptr<FederatedSum>> Create(const TensorSpec& output) {
-    const auto count = static_cast<size_t>(*ElementCount(output.shape));
-    // Zeroed pages cost nothing until a value comes; and no exception tells that there is no
-    // memory.
-    T* sum = static_cast<T*>(std::calloc(count > 0 ? count : 1, sizeof(T)));
-    if (sum == nullptr) {
-      return ResourceExhausted("federated_sum: no memory for tensor " + output.name + " of shape " +
-                               ShapeString(output.shape));
-    }
-    return std::unique_ptr<FederatedSum>(new FederatedSum(output, count, sum));
+  static Result<std::unique_ptr<FederatedSum>> Create(const Intrinsic& intrinsic) {
+    FCP_ASSIGN_OR_RETURN(NumericVector<T> sum, NumericVector<T>::Create(intrinsic.outputs[0]));
+    return std::unique_ptr<FederatedSum>(
+        new FederatedSum(intrinsic.inputs[0], intrinsic.outputs[0], std::move(sum)));
   }
 
-  Status Accumulate(const std::vector<Tensor>& inputs) override {
-    AddRaw(inputs[0].data);
+  Status CheckInputs(const std::vector<Tensor>& inputs) const override {
+    return CheckFinite(input_, inputs[0].numbers());
+  }
+
+  void Accumulate(const std::vector<Tensor>& inputs, RandomSource&) override {
+    sum_.Add(inputs[0].numbers());
     ++num_inputs_;
-    return {};
   }
 
-  Status Merge(const Aggregator& other) override {
+  Status CheckMerge(const Aggregator&) const override { return {}; }
+
+  void Merge(const Aggregator& other) override {
     const auto& that = static_cast<const FederatedSum&>(other);
-    AddRaw(that.Raw());
+    sum_.Add(that.sum_.bytes());
     num_inputs_ += that.num_inputs_;
-    return {};
   }
 
-  std::string Serialize() const override {
+  Result<std::string> Serialize() const override {
+    FCP_RETURN_IF_ERROR(CheckNoOverflow(output_, sum_.bytes()));
     std::string state;
     if (num_inputs_ > 0) AppendVarintField(1, num_inputs_, &state);
-    if (count_ > 0) AppendBytesField(2, Raw(), &state);
+    if (sum_.size() > 0) AppendBytesField(2, sum_.bytes(), &state);
     return state;
   }
 
-  Result<std::vector<Tensor>> Report() const override {
-    return std::vector<Tensor>{{output_.dtype, output_.shape, std::string(Raw()), {}}};
+  Result<std::vector<Tensor>> Report(RandomSource&) const override {
+    FCP_RETURN_IF_ERROR(CheckNoOverflow(output_, sum_.bytes()));
+    return std::vector<Tensor>{{output_.dtype, output_.shape, {}, {}, sum_.bytes()}};
   }
 
   Status Restore(std::string_view serialized) {
@@ -62,79 +56,49 @@ class FederatedSum final : public Aggregator {
       }
     }
     FCP_RETURN_IF_ERROR(reader.status());
-    if (data.size() != Raw().size()) {
+    if (data.size() != sum_.bytes().size()) {
       return InvalidArgument("federated_sum: the state of " + output_.name + " has " +
                              std::to_string(data.size()) + " bytes, expected " +
-                             std::to_string(Raw().size()));
+                             std::to_string(sum_.bytes().size()));
     }
-    AddRaw(data);
+    FCP_RETURN_IF_ERROR(CheckFinite(output_, data));
+    sum_.Add(data);
     return {};
   }
 
  private:
-  FederatedSum(TensorSpec output, size_t count, T* sum)
-      : output_(std::move(output)), count_(count), sum_(sum) {}
+  FederatedSum(TensorSpec input, TensorSpec output, NumericVector<T> sum)
+      : input_(std::move(input)), output_(std::move(output)), sum_(std::move(sum)) {}
 
-  std::string_view Raw() const {
-    return {reinterpret_cast<const char*>(sum_.get()), count_ * sizeof(T)};
-  }
-
-  // Adds `count_` elements; they may lie at any address.
-  void AddRaw(std::string_view data) {
-    for (size_t i = 0; i < count_; ++i) {
-      const T value = Load<T>(data.data() + i * sizeof(T));
-      if constexpr (std::is_integral_v<T>) {
-        using Unsigned = std::make_unsigned_t<T>;  // signed overflow is undefined
-        sum_[i] = static_cast<T>(static_cast<Unsigned>(sum_[i]) + static_cast<Unsigned>(value));
-      } else {
-        sum_[i] += value;
-      }
-    }
-  }
-
-  const TensorSpec output_;
-  const size_t count_;
-  const std::unique_ptr<T[], Free> sum_;
+  const TensorSpec input_, output_;
+  NumericVector<T> sum_;
   uint64_t num_inputs_ = 0;
 };
 
 template <typename T>
-Result<std::unique_ptr<Aggregator>> Make(const TensorSpec& output, const std::string_view* state) {
-  FCP_ASSIGN_OR_RETURN(std::unique_ptr<FederatedSum<T>> sum, FederatedSum<T>::Create(output));
+Result<std::unique_ptr<Aggregator>> Make(const Intrinsic& intrinsic,
+                                         const std::string_view* state) {
+  FCP_ASSIGN_OR_RETURN(std::unique_ptr<FederatedSum<T>> sum, FederatedSum<T>::Create(intrinsic));
   if (state != nullptr) FCP_RETURN_IF_ERROR(sum->Restore(*state));
   return std::unique_ptr<Aggregator>(std::move(sum));
 }
 
 Result<std::unique_ptr<Aggregator>> Dispatch(const Intrinsic& intrinsic,
                                              const std::string_view* state) {
-  if (intrinsic.inputs.size() != 1 || intrinsic.outputs.size() != 1 ||
-      !intrinsic.parameters.empty() || !intrinsic.inner.empty()) {
-    return InvalidArgument(
-        "federated_sum: expected one input tensor and one output tensor and nothing else, found " +
-        std::to_string(intrinsic.inputs.size()) + " inputs, " +
-        std::to_string(intrinsic.outputs.size()) + " outputs, " +
-        std::to_string(intrinsic.parameters.size()) + " parameters, " +
-        std::to_string(intrinsic.inner.size()) + " inner intrinsics");
-  }
+  FCP_RETURN_IF_ERROR(CheckForm(intrinsic, {/*inputs=*/1, /*outputs=*/1}));
   const TensorSpec& input = intrinsic.inputs[0];
-  const TensorSpec& output = intrinsic.outputs[0];
-  if (input.dtype != output.dtype || input.shape != output.shape) {
-    return InvalidArgument("federated_sum: input " + input.name + " is " +
-                           DataTypeName(input.dtype) + ShapeString(input.shape) + " but output " +
-                           output.name + " is " + DataTypeName(output.dtype) +
-                           ShapeString(output.shape));
-  }
+  FCP_RETURN_IF_ERROR(CheckSameTypeAndShape(intrinsic, input, intrinsic.outputs[0]));
   switch (input.dtype) {
     case DataType::kFloat:
-      return Make<float>(output, state);
+      return Make<float>(intrinsic, state);
     case DataType::kDouble:
-      return Make<double>(output, state);
+      return Make<double>(intrinsic, state);
     case DataType::kInt32:
-      return Make<int32_t>(output, state);
+      return Make<int32_t>(intrinsic, state);
     case DataType::kInt64:
-      return Make<int64_t>(output, state);
+      return Make<int64_t>(intrinsic, state);
     case DataType::kUint64:
-      return Make<uint64_t>(output, state);
+      return Make<uint64_t>(intrinsic, state);
     case DataType::kString:
       break;
   }

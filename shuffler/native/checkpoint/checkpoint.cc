@@ -1,6 +1,9 @@
 #include "shuffler/native/checkpoint/checkpoint.h"
 
+#include <algorithm>
+#include <cstring>
 #include <set>
+#include <utility>
 
 #include "shuffler/native/common/wire.h"
 
@@ -134,20 +137,26 @@ Result<Slice> ResolveSlice(const std::vector<Extent>& extents, const Shape& shap
 }
 
 // The values of a TensorProto as SavedSlice holds it: only the repeated field of the type, without
-// type and shape.
-Status AppendValues(std::string_view bytes, DataType dtype, Tensor* tensor) {
+// type and shape. Numbers that lie in `bytes` as they are in memory are borrowed.
+Status AppendValues(std::string_view bytes, Tensor* tensor) {
   WireReader reader(bytes, "TensorProto");
-  std::vector<uint64_t> varints;
+  const size_t width = DataTypeSize(tensor->dtype);
   while (reader.Next()) {
-    switch (dtype) {
+    switch (tensor->dtype) {
       case DataType::kFloat:
-        if (reader.number() == 5) FCP_RETURN_IF_ERROR(reader.AppendFixed(4, &tensor->data));
+      case DataType::kDouble: {
+        if (reader.number() != (tensor->dtype == DataType::kFloat ? 5 : 6)) break;
+        FCP_ASSIGN_OR_RETURN(const std::string_view values, reader.Fixed(width));
+        if (tensor->data.empty() && tensor->borrowed.empty()) {
+          tensor->borrowed = values;
+        } else {
+          if (tensor->data.empty()) tensor->data.assign(std::exchange(tensor->borrowed, {}));
+          tensor->data.append(values);
+        }
         break;
-      case DataType::kDouble:
-        if (reader.number() == 6) FCP_RETURN_IF_ERROR(reader.AppendFixed(8, &tensor->data));
-        break;
+      }
       case DataType::kInt32:
-        if (reader.number() == 7) FCP_RETURN_IF_ERROR(reader.AppendVarints(&varints));
+        if (reader.number() == 7) FCP_RETURN_IF_ERROR(reader.AppendVarints(width, &tensor->data));
         break;
       case DataType::kString:
         if (reader.number() == 8) {
@@ -156,47 +165,48 @@ Status AppendValues(std::string_view bytes, DataType dtype, Tensor* tensor) {
         }
         break;
       case DataType::kInt64:
-        if (reader.number() == 10) FCP_RETURN_IF_ERROR(reader.AppendVarints(&varints));
+        if (reader.number() == 10) FCP_RETURN_IF_ERROR(reader.AppendVarints(width, &tensor->data));
         break;
       case DataType::kUint64:
-        if (reader.number() == 17) FCP_RETURN_IF_ERROR(reader.AppendVarints(&varints));
+        if (reader.number() == 17) FCP_RETURN_IF_ERROR(reader.AppendVarints(width, &tensor->data));
         break;
     }
   }
-  FCP_RETURN_IF_ERROR(reader.status());
-  for (const uint64_t value : varints) {
-    if (dtype == DataType::kInt32) {
-      AppendFixed(static_cast<int32_t>(value), &tensor->data);
-    } else {
-      AppendFixed(value, &tensor->data);
-    }
-  }
-  return {};
-}
-
-size_t StoredCount(const Tensor& tensor) {
-  const size_t width = DataTypeSize(tensor.dtype);
-  return width == 0 ? tensor.strings.size() : tensor.data.size() / width;
+  return reader.status();
 }
 
 // Copies the elements of `part` to the place of `slice` in `whole`; `taken` says which elements
 // were written. False if one was already.
 bool CopySlice(const Slice& slice, Tensor part, Tensor* whole, std::vector<bool>* taken) {
-  const size_t rank = whole->shape.size();
   const size_t width = DataTypeSize(whole->dtype);
-  const size_t count = StoredCount(part);
+  const size_t count = part.size();
+  const std::string_view numbers = part.numbers();
+  // Elements that follow each other in both: the last dimensions that the slice has in full, and
+  // its part of the one before them. `rank` dimensions are left to walk.
+  size_t rank = whole->shape.size();
+  size_t run = 1;
+  while (rank > 0) {
+    --rank;
+    run *= static_cast<size_t>(slice.sizes[rank]);
+    if (slice.sizes[rank] != whole->shape[rank]) break;
+  }
   std::vector<int64_t> at(rank, 0);
-  for (size_t from = 0; from < count; ++from) {
+  for (size_t from = 0; from < count; from += run) {
     size_t to = 0;
-    for (size_t d = 0; d < rank; ++d) {
-      to = to * static_cast<size_t>(whole->shape[d]) + static_cast<size_t>(slice.starts[d] + at[d]);
+    for (size_t d = 0; d < whole->shape.size(); ++d) {
+      to = to * static_cast<size_t>(whole->shape[d]) +
+           static_cast<size_t>(slice.starts[d] + (d < rank ? at[d] : 0));
     }
-    if ((*taken)[to]) return false;
-    (*taken)[to] = true;
+    const auto first = taken->begin() + static_cast<ptrdiff_t>(to);
+    const auto last = first + static_cast<ptrdiff_t>(run);
+    if (std::find(first, last, true) != last) return false;
+    std::fill(first, last, true);
     if (width == 0) {
-      whole->strings[to] = std::move(part.strings[from]);
+      std::move(part.strings.begin() + static_cast<ptrdiff_t>(from),
+                part.strings.begin() + static_cast<ptrdiff_t>(from + run),
+                whole->strings.begin() + static_cast<ptrdiff_t>(to));
     } else {
-      whole->data.replace(to * width, width, part.data, from * width, width);
+      std::memcpy(whole->data.data() + to * width, numbers.data() + from * width, run * width);
     }
     for (size_t d = rank; d-- > 0;) {
       if (++at[d] < slice.sizes[d]) break;
@@ -349,7 +359,7 @@ Result<Tensor> CheckpointReader::Read(const TensorSpec& spec) const {
   if (found == tensors_.end())
     return InvalidArgument("checkpoint: tensor " + spec.name + " is missing");
   const StoredTensor& stored = found->second;
-  if (stored.dtype != static_cast<int32_t>(spec.dtype) || stored.shape != spec.shape) {
+  if (stored.dtype != static_cast<int32_t>(spec.dtype) || !ShapeFits(stored.shape, spec.shape)) {
     return InvalidArgument("checkpoint: tensor " + spec.name + " is " + TypeName(stored.dtype) +
                            ShapeString(stored.shape) + ", expected " + DataTypeName(spec.dtype) +
                            ShapeString(spec.shape));
@@ -358,24 +368,27 @@ Result<Tensor> CheckpointReader::Read(const TensorSpec& spec) const {
   std::vector<Tensor> parts;
   uint64_t total = 0;
   for (const StoredSlice& slice : stored.slices) {
-    Tensor part{spec.dtype, slice.slice.sizes, {}, {}};
-    FCP_RETURN_IF_ERROR(InCheckpoint(AppendValues(slice.data, spec.dtype, &part)));
-    if (StoredCount(part) != static_cast<uint64_t>(*ElementCount(part.shape))) {
+    Tensor part{spec.dtype, slice.slice.sizes};
+    FCP_RETURN_IF_ERROR(InCheckpoint(AppendValues(slice.data, &part)));
+    if (part.size() != static_cast<uint64_t>(*ElementCount(part.shape))) {
       return InvalidArgument("checkpoint: tensor " + spec.name + " has " +
-                             std::to_string(StoredCount(part)) + " values for a slice of shape " +
+                             std::to_string(part.size()) + " values for a slice of shape " +
                              ShapeString(part.shape));
     }
-    total += StoredCount(part);
+    total += part.size();
     parts.push_back(std::move(part));
   }
-  if (parts.empty() || total != static_cast<uint64_t>(*ElementCount(spec.shape))) {
+  if (parts.empty() || total != static_cast<uint64_t>(*ElementCount(stored.shape))) {
     return InvalidArgument("checkpoint: the slices of tensor " + spec.name + " have " +
                            std::to_string(total) + " values for the shape " +
-                           ShapeString(spec.shape));
+                           ShapeString(stored.shape));
   }
-  if (parts.size() == 1) return std::move(parts[0]);
+  if (parts.size() == 1) {
+    parts[0].shape = stored.shape;
+    return std::move(parts[0]);
+  }
 
-  Tensor whole{spec.dtype, spec.shape, {}, {}};
+  Tensor whole{spec.dtype, stored.shape};
   if (spec.dtype == DataType::kString) {
     whole.strings.resize(total);
   } else {
@@ -420,23 +433,27 @@ Status CheckpointWriter::Add(const std::string& name, const Tensor& tensor) {
     AppendBytesField(1, "", &slice);
   }
 
+  // The field of the tensor's values: its beginning, and values that are as they are in memory.
   std::string data;
-  const auto add_varints = [&data, &tensor](uint32_t field, auto element) {
+  std::string_view values;
+  const std::string_view numbers = tensor.numbers();
+  const auto add_varints = [&data, numbers](uint32_t field, auto element) {
     using T = decltype(element);
     std::string packed;
-    for (size_t at = 0; at < tensor.data.size(); at += sizeof(T)) {
+    for (size_t at = 0; at < numbers.size(); at += sizeof(T)) {
       // Negative numbers of 32 bits are sign-extended to 64, as in every protobuf.
-      AppendVarint(static_cast<uint64_t>(static_cast<int64_t>(Load<T>(tensor.data.data() + at))),
+      AppendVarint(static_cast<uint64_t>(static_cast<int64_t>(Load<T>(numbers.data() + at))),
                    &packed);
     }
     if (!packed.empty()) AppendBytesField(field, packed, &data);
   };
   switch (tensor.dtype) {
     case DataType::kFloat:
-      if (!tensor.data.empty()) AppendBytesField(5, tensor.data, &data);
-      break;
     case DataType::kDouble:
-      if (!tensor.data.empty()) AppendBytesField(6, tensor.data, &data);
+      if (numbers.empty()) break;
+      AppendTag(tensor.dtype == DataType::kFloat ? 5 : 6, WireType::kBytes, &data);
+      AppendVarint(numbers.size(), &data);
+      values = numbers;
       break;
     case DataType::kInt32:
       add_varints(7, int32_t{});
@@ -455,13 +472,18 @@ Status CheckpointWriter::Add(const std::string& name, const Tensor& tensor) {
   std::string saved;
   if (!name.empty()) AppendBytesField(1, name, &saved);
   AppendBytesField(2, slice, &saved);
-  AppendBytesField(3, data, &saved);
-  if (saved.size() > INT32_MAX - 64) {
-    return ResourceExhausted("checkpoint: tensor " + name + " takes " +
-                             std::to_string(saved.size()) + " bytes, over 2 GiB");
+  AppendTag(3, WireType::kBytes, &saved);
+  AppendVarint(data.size() + values.size(), &saved);
+  const size_t size = saved.size() + data.size() + values.size();
+  if (size > INT32_MAX - 64) {
+    return ResourceExhausted("checkpoint: tensor " + name + " takes " + std::to_string(size) +
+                             " bytes, over 2 GiB");
   }
   std::string entry;
-  AppendBytesField(2, saved, &entry);
+  entry.reserve(size + 16);
+  AppendTag(2, WireType::kBytes, &entry);
+  AppendVarint(size, &entry);
+  entry.append(saved).append(data).append(values);
 
   std::string meta;
   if (!name.empty()) AppendBytesField(1, name, &meta);
@@ -487,6 +509,9 @@ std::string CheckpointWriter::Finish() && {
   AppendBytesField(1, meta, &first);
 
   TableWriter table;
+  size_t bytes = first.size();
+  for (const auto& [key, entry] : entries_) bytes += key.size() + entry.size();
+  table.Reserve(bytes);
   table.Add("", first);
   for (auto& [key, entry] : entries_) {
     table.Add(key, entry);

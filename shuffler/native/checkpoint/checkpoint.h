@@ -29,7 +29,8 @@ class CheckpointReader {
   // Errors: those of Table::Read; INVALID_ARGUMENT for a table that is no checkpoint.
   static Result<CheckpointReader> Open(std::string_view file);
 
-  // The named tensor, put together from its slices.
+  // The named tensor, put together from its slices. Numbers that stand in the file as they do in
+  // memory are borrowed: the reader and its file must outlive the tensor.
   // INVALID_ARGUMENT if it is absent, of another type or shape than `spec` says, or if its slices
   // do not cover it exactly once.
   Result<Tensor> Read(const TensorSpec& spec) const;

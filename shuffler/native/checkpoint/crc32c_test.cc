@@ -25,6 +25,22 @@ TEST(Crc32cTest, IsTheSameInPieces) {
   }
 }
 
+TEST(Crc32cTest, TheInstructionAndTheTablesAgree) {
+  // Around one and several times the three stretches that are taken side by side.
+  std::string text;
+  uint32_t state = 1;
+  for (size_t i = 0; i < 40000; ++i) {
+    state = state * 1664525 + 1013904223;
+    text.push_back(static_cast<char>(state >> 24));
+  }
+  for (const size_t size : {0, 1, 7, 8, 9, 12287, 12288, 12289, 24576, 24583, 40000}) {
+    for (const size_t offset : {0, 1, 3}) {
+      const std::string_view part = std::string_view(text).substr(offset, size);
+      EXPECT_EQ(ExtendCrc32c(0x12345678, part), ExtendCrc32cByTables(0x12345678, part));
+    }
+  }
+}
+
 TEST(Crc32cTest, MaskRotatesAndAdds) { EXPECT_EQ(MaskCrc32c(0x8000u), 0xa282ead9u); }
 
 }  // namespace

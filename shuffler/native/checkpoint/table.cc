@@ -144,64 +144,70 @@ Result<Table> Table::Read(std::string_view file) {
   return table;
 }
 
-void TableWriter::Block::Add(std::string_view key, std::string_view value) {
+void TableWriter::Block::Add(std::string_view key, std::string_view value, std::string* out) {
   size_t shared = 0;
   if (since_restart_ < restart_interval_) {
     const size_t common = std::min(last_key_.size(), key.size());
     while (shared < common && last_key_[shared] == key[shared]) ++shared;
   } else {
-    restarts_.push_back(static_cast<uint32_t>(bytes_.size()));
+    restarts_.push_back(static_cast<uint32_t>(size_));
     since_restart_ = 0;
   }
-  AppendVarint(shared, &bytes_);
-  AppendVarint(key.size() - shared, &bytes_);
-  AppendVarint(value.size(), &bytes_);
-  bytes_.append(key.substr(shared)).append(value);
+  const size_t before = out->size();
+  AppendVarint(shared, out);
+  AppendVarint(key.size() - shared, out);
+  AppendVarint(value.size(), out);
+  out->append(key.substr(shared)).append(value);
+  size_ += out->size() - before;
   last_key_.assign(key);
   ++since_restart_;
 }
 
-std::string TableWriter::Block::Finish() {
-  for (const uint32_t restart : restarts_) AppendFixed(restart, &bytes_);
-  AppendFixed(static_cast<uint32_t>(restarts_.size()), &bytes_);
-  std::string bytes = std::move(bytes_);
+void TableWriter::Block::Finish(std::string* out) {
+  for (const uint32_t restart : restarts_) AppendFixed(restart, out);
+  AppendFixed(static_cast<uint32_t>(restarts_.size()), out);
   *this = Block(restart_interval_);
-  return bytes;
 }
 
-std::string TableWriter::Write(std::string block) {
+std::string TableWriter::Seal(size_t start) {
   std::string handle;
-  AppendVarint(file_.size(), &handle);
-  AppendVarint(block.size(), &handle);
-  block.push_back(kUncompressed);
-  const uint32_t checksum = MaskCrc32c(ExtendCrc32c(0, block));
-  file_.append(block);
-  AppendFixed(checksum, &file_);
+  AppendVarint(start, &handle);
+  AppendVarint(file_.size() - start, &handle);
+  file_.push_back(kUncompressed);
+  AppendFixed(MaskCrc32c(ExtendCrc32c(0, std::string_view(file_).substr(start))), &file_);
   return handle;
 }
 
 void TableWriter::Flush() {
-  if (!data_.empty()) pending_handle_ = Write(data_.Finish());
+  if (data_.empty()) return;
+  const size_t start = file_.size() - data_.entries_size();
+  data_.Finish(&file_);
+  pending_handle_ = Seal(start);
 }
 
 void TableWriter::Add(std::string_view key, std::string_view value) {
   // A large entry gets a block of its own, as in TensorFlow's tables.
   if (key.size() + value.size() >= 2 * kBlockSize) Flush();
   if (!pending_handle_.empty()) {
-    index_.Add(ShortestSeparator(last_key_, key), pending_handle_);
+    index_.Add(ShortestSeparator(last_key_, key), pending_handle_, &index_entries_);
     pending_handle_.clear();
   }
-  data_.Add(key, value);
+  data_.Add(key, value, &file_);
   last_key_.assign(key);
   if (data_.size() >= kBlockSize) Flush();
 }
 
 std::string TableWriter::Finish() && {
   Flush();
-  const std::string meta_index = Write(Block(16).Finish());  // we have no filters
-  if (!pending_handle_.empty()) index_.Add(ShortSuccessor(last_key_), pending_handle_);
-  const std::string index = Write(index_.Finish());
-  std::string footer = meta_index + index;
+  const size_t meta_start = file_.size();
+  Block(16).Finish(&file_);  // we have no filters
+  std::string footer = Seal(meta_start);
+  if (!pending_handle_.empty())
+    index_.Add(ShortSuccessor(last_key_), pending_handle_, &index_entries_);
+  index_.Finish(&index_entries_);
+  const size_t index_start = file_.size();
+  file_.append(index_entries_);
+  footer += Seal(index_start);
   footer.resize(kFooterSize - 8);
   AppendFixed(kMagic, &footer);
   return std::move(file_.append(footer));

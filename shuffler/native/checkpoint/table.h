@@ -41,6 +41,8 @@ class Table {
 // Writes a table, uncompressed, in blocks of the size that TensorFlow uses.
 class TableWriter {
  public:
+  // Makes room for a file with `bytes` of keys and values, so that it does not move while it grows.
+  void Reserve(size_t bytes) { file_.reserve(bytes + bytes / 64 + 4096); }
   // Keys must come in strictly increasing order of their bytes.
   void Add(std::string_view key, std::string_view value);
   // The whole file; the writer is used up.
@@ -51,28 +53,32 @@ class TableWriter {
   class Block {
    public:
     explicit Block(int restart_interval) : restart_interval_(restart_interval) {}
-    void Add(std::string_view key, std::string_view value);
-    bool empty() const { return bytes_.empty(); }
+    // Appends an entry to `out`, which ends with the entries before it.
+    void Add(std::string_view key, std::string_view value, std::string* out);
+    bool empty() const { return size_ == 0; }
+    size_t entries_size() const { return size_; }
     // With the restart points that follow the entries.
-    size_t size() const { return bytes_.size() + 4 * restarts_.size() + 4; }
-    // The block's bytes; the block is empty afterwards.
-    std::string Finish();
+    size_t size() const { return size_ + 4 * restarts_.size() + 4; }
+    // Appends the restart points to the entries; the block is empty afterwards.
+    void Finish(std::string* out);
 
    private:
     int restart_interval_;
     int since_restart_ = 0;
-    std::string bytes_;
+    size_t size_ = 0;  // of the entries
     std::string last_key_;
     std::vector<uint32_t> restarts_ = {0};
   };
 
-  // Appends a block with its trailer; returns its handle.
-  std::string Write(std::string block);
+  // Appends the trailer of the block that starts at `start` and goes on to the end of the file;
+  // returns its handle.
+  std::string Seal(size_t start);
   void Flush();
 
-  std::string file_;
+  std::string file_;  // ends with the entries of the current data block
   Block data_{16};
   Block index_{1};
+  std::string index_entries_;
   std::string last_key_;
   std::string pending_handle_;  // of the last data block, until the next key is known
 };

@@ -15,9 +15,10 @@ namespace fcp {
 
 class ByteBuffer {
  public:
-  // RESOURCE_EXHAUSTED if there is no memory. The bytes are not initialized. `what` names them in
-  // the error.
-  static Result<ByteBuffer> Allocate(size_t size, const std::string& what);
+  // Makes room for `size` bytes, which are not initialized; what was there is lost. Memory that is
+  // enough is kept: fresh pages cost as much as adding up their content. RESOURCE_EXHAUSTED if
+  // there is none; `what` names the bytes in the error.
+  Status Resize(size_t size, const std::string& what);
 
   char* data() { return data_.get(); }
   std::string_view view() const { return {data_.get(), size_}; }
@@ -28,11 +29,12 @@ class ByteBuffer {
   };
   std::unique_ptr<char[], Free> data_;
   size_t size_ = 0;
+  size_t capacity_ = 0;
 };
 
-// The content of a file. A copy, not a mapping: a file that shrinks meanwhile must not raise SIGBUS
-// in a JVM. INVALID_ARGUMENT, with the path and the reason, if it cannot be read.
-Result<ByteBuffer> ReadFile(const std::string& path);
+// Reads a file into `content`. A copy, not a mapping: a file that shrinks meanwhile must not raise
+// SIGBUS in a JVM. INVALID_ARGUMENT, with the path and the reason, if it cannot be read.
+Status ReadFile(const std::string& path, ByteBuffer* content);
 
 }  // namespace fcp
 

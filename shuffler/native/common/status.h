@@ -16,6 +16,7 @@ enum class Code : int {
   kInvalidArgument = 3,
   kResourceExhausted = 8,
   kFailedPrecondition = 9,
+  kOutOfRange = 11,
   kInternal = 13,
   kDataLoss = 15,
 };
@@ -45,6 +46,7 @@ inline Status FailedPrecondition(std::string message) {
 inline Status ResourceExhausted(std::string message) {
   return {Code::kResourceExhausted, std::move(message)};
 }
+inline Status OutOfRange(std::string message) { return {Code::kOutOfRange, std::move(message)}; }
 inline Status Internal(std::string message) { return {Code::kInternal, std::move(message)}; }
 inline Status DataLoss(std::string message) { return {Code::kDataLoss, std::move(message)}; }
 

@@ -1,6 +1,35 @@
 #include "shuffler/native/common/tensor.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace fcp {
+namespace {
+
+// A number is not finite exactly if all bits of its exponent are set. Blocks are looked at without
+// a branch for each element, so that the compiler can take several at once.
+template <typename Bits>
+std::optional<size_t> FirstWithFullExponent(std::string_view numbers, Bits exponent) {
+  constexpr size_t kBlock = 4096;
+  const size_t count = numbers.size() / sizeof(Bits);
+  const auto full = [&](size_t i) {
+    Bits bits;
+    std::memcpy(&bits, numbers.data() + i * sizeof bits, sizeof bits);
+    return (bits & exponent) == exponent;
+  };
+  for (size_t begin = 0; begin < count; begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, count);
+    Bits found = 0;
+    for (size_t i = begin; i < end; ++i) found |= full(i);
+    if (found == 0) continue;
+    for (size_t i = begin; i < end; ++i) {
+      if (full(i)) return i;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 const char* DataTypeName(DataType type) {
   switch (type) {
@@ -43,6 +72,13 @@ std::optional<int64_t> ElementCount(const Shape& shape) {
   return count;
 }
 
+std::optional<size_t> FirstNonFinite(DataType dtype, std::string_view numbers) {
+  if (dtype == DataType::kFloat) return FirstWithFullExponent<uint32_t>(numbers, 0x7f800000);
+  if (dtype == DataType::kDouble)
+    return FirstWithFullExponent<uint64_t>(numbers, 0x7ff0000000000000);
+  return std::nullopt;
+}
+
 std::string ShapeString(const Shape& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) {
@@ -50,6 +86,12 @@ std::string ShapeString(const Shape& shape) {
     text += std::to_string(shape[i]);
   }
   return text + "]";
+}
+
+bool ShapeFits(const Shape& shape, const Shape& expected) {
+  return std::equal(
+      shape.begin(), shape.end(), expected.begin(), expected.end(),
+      [](int64_t found, int64_t size) { return size == kUnknownSize || found == size; });
 }
 
 }  // namespace fcp

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fcp {
@@ -28,29 +29,43 @@ size_t DataTypeSize(DataType type);
 // Sizes of the dimensions, none negative. Empty: a scalar.
 using Shape = std::vector<int64_t>;
 
+// Stands in the shape of a specification for a size that the data tells.
+constexpr int64_t kUnknownSize = -1;
+
 // The product of the dimensions; none if a dimension is negative or the product exceeds 63 bits.
 std::optional<int64_t> ElementCount(const Shape& shape);
 // "[2,3]"
 std::string ShapeString(const Shape& shape);
+// True if both have the same sizes, where `expected` knows them.
+bool ShapeFits(const Shape& shape, const Shape& expected);
 
 struct TensorSpec {
   std::string name;
   DataType dtype = DataType::kFloat;
-  Shape shape;
+  Shape shape;  // may hold kUnknownSize
 
   friend bool operator==(const TensorSpec& a, const TensorSpec& b) {
     return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape;
   }
 };
 
-// Elements in row-major order: `data` holds little-endian numbers, `strings` the elements of a
-// string tensor.
+// Elements in row-major order: little-endian numbers, or the elements of a string tensor.
 struct Tensor {
   DataType dtype = DataType::kFloat;
-  Shape shape;
-  std::string data;
-  std::vector<std::string> strings;
+  Shape shape = {};
+  std::string data = {};
+  std::vector<std::string> strings = {};
+  // The numbers, where they are somebody else's and `data` is empty.
+  std::string_view borrowed = {};
+
+  std::string_view numbers() const { return borrowed.empty() ? data : borrowed; }
+  size_t size() const {
+    return dtype == DataType::kString ? strings.size() : numbers().size() / DataTypeSize(dtype);
+  }
 };
+
+// The index of the first element that is an infinity or not a number; none for other types.
+std::optional<size_t> FirstNonFinite(DataType dtype, std::string_view numbers);
 
 }  // namespace fcp
 

@@ -65,28 +65,27 @@ Result<std::string_view> WireReader::Bytes() const {
   return bytes_;
 }
 
-Status WireReader::AppendVarints(std::vector<uint64_t>* out) const {
+Status WireReader::AppendVarints(size_t width, std::string* out) const {
   if (type_ == WireType::kVarint) {
-    out->push_back(varint_);
+    out->append(reinterpret_cast<const char*>(&varint_), width);
     return {};
   }
   if (type_ != WireType::kBytes) return Malformed("a wire type other than varint or packed");
   for (std::string_view rest = bytes_; !rest.empty();) {
     uint64_t value;
     if (!ConsumeVarint(&rest, &value)) return Malformed("a malformed packed varint");
-    out->push_back(value);
+    out->append(reinterpret_cast<const char*>(&value), width);
   }
   return {};
 }
 
-Status WireReader::AppendFixed(size_t width, std::string* out) const {
+Result<std::string_view> WireReader::Fixed(size_t width) const {
   const WireType single = width == 4 ? WireType::kFixed32 : WireType::kFixed64;
   if (type_ != single && type_ != WireType::kBytes) {
     return Malformed("a wire type other than fixed-width or packed");
   }
   if (bytes_.size() % width != 0) return Malformed("a packed field that ends inside an element");
-  out->append(bytes_);
-  return {};
+  return bytes_;
 }
 
 Status WireReader::Malformed(const char* what) const {

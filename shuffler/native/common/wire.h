@@ -12,7 +12,6 @@
 #include <cstring>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "shuffler/native/common/status.h"
 
@@ -41,11 +40,12 @@ class WireReader {
   uint32_t number() const { return number_; }
   Result<uint64_t> Varint() const;
   Result<std::string_view> Bytes() const;
-  // Appends the elements of a repeated varint field, packed or not.
-  Status AppendVarints(std::vector<uint64_t>* out) const;
-  // Appends the bytes of a repeated fixed-width field, packed or not: little-endian elements of
+  // Appends the elements of a repeated varint field, packed or not, as little-endian numbers of
   // `width` (4, 8) bytes.
-  Status AppendFixed(size_t width, std::string* out) const;
+  Status AppendVarints(size_t width, std::string* out) const;
+  // The bytes of a repeated fixed-width field, packed or not: little-endian elements of `width` (4,
+  // 8) bytes.
+  Result<std::string_view> Fixed(size_t width) const;
 
  private:
   Status Malformed(const char* what) const;

@@ -4,12 +4,12 @@
 
 namespace fcp {
 
-Result<ByteBuffer> ToBytes(JNIEnv* env, jbyteArray array, const char* what) {
-  if (array == nullptr) return InvalidArgument(std::string(what) + " is null");
+Status ToBytes(JNIEnv* env, jbyteArray array, const std::string& what, ByteBuffer* bytes) {
+  if (array == nullptr) return InvalidArgument(what + " is null");
   const jsize size = env->GetArrayLength(array);
-  FCP_ASSIGN_OR_RETURN(ByteBuffer buffer, ByteBuffer::Allocate(static_cast<size_t>(size), what));
-  env->GetByteArrayRegion(array, 0, size, reinterpret_cast<jbyte*>(buffer.data()));
-  return buffer;
+  FCP_RETURN_IF_ERROR(bytes->Resize(static_cast<size_t>(size), what));
+  env->GetByteArrayRegion(array, 0, size, reinterpret_cast<jbyte*>(bytes->data()));
+  return {};
 }
 
 Result<std::string> ToString(JNIEnv* env, jstring string, const char* what) {

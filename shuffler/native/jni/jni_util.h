@@ -13,8 +13,8 @@
 
 namespace fcp {
 
-// A copy of the array. `what` names the argument in errors. INVALID_ARGUMENT for null.
-Result<ByteBuffer> ToBytes(JNIEnv* env, jbyteArray array, const char* what);
+// Copies the array into `bytes`. `what` names the argument in errors. INVALID_ARGUMENT for null.
+Status ToBytes(JNIEnv* env, jbyteArray array, const std::string& what, ByteBuffer* bytes);
 // In modified UTF-8, which is UTF-8 for every name and path that occurs.
 Result<std::string> ToString(JNIEnv* env, jstring string, const char* what);
 // Length of an array of objects; INVALID_ARGUMENT for null.

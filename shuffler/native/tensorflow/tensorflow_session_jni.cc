@@ -33,7 +33,8 @@ Result<std::vector<std::string>> Names(JNIEnv* env, jobjectArray array, const ch
 }
 
 Result<jlong> Create(JNIEnv* env, jbyteArray graph_def) {
-  FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ToBytes(env, graph_def, "graphDef"));
+  ByteBuffer bytes;
+  FCP_RETURN_IF_ERROR(ToBytes(env, graph_def, "graphDef", &bytes));
   FCP_ASSIGN_OR_RETURN(std::unique_ptr<TensorflowSession> session,
                        TensorflowSession::Create(bytes.view()));
   return Sessions().Add(std::move(session));
@@ -59,8 +60,8 @@ Status Run(JNIEnv* env, jlong handle, jobjectArray in_names, jobjectArray in_ten
   std::vector<TensorflowSession::Feed> feeds;
   for (jsize i = 0; i < in_count; ++i) {
     const Element<jbyteArray> element(env, in_tensors, i);
-    FCP_ASSIGN_OR_RETURN(ByteBuffer bytes,
-                         ToBytes(env, element.get(), "an element of inTensorProtos"));
+    ByteBuffer bytes;
+    FCP_RETURN_IF_ERROR(ToBytes(env, element.get(), "an element of inTensorProtos", &bytes));
     feeds.push_back({names[static_cast<size_t>(i)], bytes.view()});
     buffers.push_back(std::move(bytes));
   }
@@ -77,7 +78,8 @@ Status Run(JNIEnv* env, jlong handle, jobjectArray in_names, jobjectArray in_ten
 Status ValidateCheckpoint(JNIEnv* env, jstring file, jint max_tensor_bytes) {
   FCP_ASSIGN_OR_RETURN(const std::string path, ToString(env, file, "file"));
   if (max_tensor_bytes < 0) return InvalidArgument("maxTensorBytes is negative");
-  FCP_ASSIGN_OR_RETURN(const ByteBuffer bytes, ReadFile(path));
+  ByteBuffer bytes;
+  FCP_RETURN_IF_ERROR(ReadFile(path, &bytes));
   Result<CheckpointReader> reader = CheckpointReader::Open(bytes.view());
   const Status status = reader.ok()
                             ? reader->CheckTensorSizes(static_cast<uint64_t>(max_tensor_bytes))
