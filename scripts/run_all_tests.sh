@@ -63,6 +63,7 @@ for module in rules/oci rules/spring rules/python; do
 done
 step 'rules/oci: oci_pull, by Bazel from a registry' env -C rules/oci python3 -m tests.pull.pull_test
 step 'C++ under sanitizers' bazel test --noshow_progress --ui_event_filters=-info --config=asan --features=ubsan //shuffler/native/... //toolchains/llvm/...
+step 'parsers, fuzzed' bazel test --noshow_progress --ui_event_filters=-info --config=fuzz //shuffler/native/fuzz
 step 'messages by the protocol of Pub/Sub' bazel test --noshow_progress --ui_event_filters=-info //shuffler/common/messages/gcp:gcp_test
 step 'images on bases from a registry' bazel run --noshow_progress --ui_event_filters=-info //tools/registry:bases
 step 'expected hashes' ./scripts/build_images.sh --check

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <set>
 
 #include "shuffler/native/common/wire.h"
@@ -21,8 +20,9 @@ Result<Shape> ParseShape(std::string_view bytes) {
     if (reader.number() == 1) FCP_RETURN_IF_ERROR(reader.AppendVarints(sizeof(int64_t), &sizes));
   }
   FCP_RETURN_IF_ERROR(reader.status());
-  Shape shape(sizes.size() / sizeof(int64_t));
-  std::memcpy(shape.data(), sizes.data(), sizes.size());
+  Shape shape;
+  for (size_t at = 0; at < sizes.size(); at += sizeof(int64_t))
+    shape.push_back(Load<int64_t>(sizes.data() + at));
   return shape;
 }
 

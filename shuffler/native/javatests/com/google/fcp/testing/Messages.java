@@ -12,7 +12,9 @@ public final class Messages {
   /** tensorflow.DataType and fcp.aggregation.DataType. */
   public static final int FLOAT = 1;
 
+  public static final int DOUBLE = 2;
   public static final int STRING = 7;
+  public static final int INT64 = 9;
 
   public static byte[] concat(byte[]... parts) {
     ByteArrayOutputStream out = new ByteArrayOutputStream();
@@ -126,7 +128,8 @@ public final class Messages {
         2, concat(field(1, "federated_sum"), field(4, field(2, spec(input, size))), field(5, spec(output, size))));
   }
 
-  private static byte[] spec(String name, int size) {
+  /** An fcp.aggregation.TensorSpecProto: a vector of floats. */
+  public static byte[] spec(String name, int size) {
     return concat(field(1, name), field(2, FLOAT), field(3, field(1, varint(size))));
   }
 }
