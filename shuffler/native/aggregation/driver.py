@@ -84,12 +84,10 @@ def restore(path: pathlib.Path, name: str, dtype: tf.DType) -> Array:
     return np.asarray(tf.raw_ops.Restore(file_pattern=str(path), tensor_name=name, dt=dtype).numpy())
 
 
-def run(
-    tmp_path: pathlib.Path, configuration: bytes, *checkpoints: pathlib.Path, chunk: int = 1
-) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: pathlib.Path, configuration: bytes, *checkpoints: pathlib.Path, chunk: int = 1) -> subprocess.CompletedProcess[str]:
     """Aggregates checkpoints, `chunk` of them at a time, into the file "sum"."""
     (tmp_path / "configuration").write_bytes(configuration)
-    command = [_TOOL, tmp_path / "configuration", tmp_path / "sum", str(chunk), *checkpoints]
+    command = [str(part) for part in (_TOOL, tmp_path / "configuration", tmp_path / "sum", chunk, *checkpoints)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

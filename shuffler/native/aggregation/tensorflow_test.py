@@ -93,13 +93,12 @@ def test_slices_are_put_together(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("dtype", [tf.float32, tf.int64], ids=lambda dtype: dtype.name)
 def test_slices_of_every_form_are_put_together(tmp_path: pathlib.Path, dtype: tf.DType, parts: list[tuple[slice, ...]]) -> None:
     whole = values(dtype, (4, 3, 5), 1)
-    names = []
+    slices = []
     for part in parts:
         ranges = [range(size)[along] for size, along in zip(whole.shape, part, strict=True)]
-        names.append("4 3 5 " + ":".join(f"{r.start},{len(r)}" for r in ranges))
-    tf.raw_ops.SaveSlices(
-        filename=str(tmp_path / "in"), tensor_names=["x"] * len(parts), shapes_and_slices=names, data=[tf.constant(whole[part]) for part in parts]
-    )
+        slices.append("4 3 5 " + ":".join(f"{r.start},{len(r)}" for r in ranges))
+    data = [tf.constant(whole[part]) for part in parts]
+    tf.raw_ops.SaveSlices(filename=str(tmp_path / "in"), tensor_names=["x"] * len(parts), shapes_and_slices=slices, data=data)
     output = aggregate(tmp_path, _federated_sum("x", "x", dtype, (4, 3, 5)), tmp_path / "in")
     np.testing.assert_array_equal(restore(output, "x", dtype), whole)
 
