@@ -8,6 +8,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.AggregationNotification;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.AggregatorMessage;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Message;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Messages;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
@@ -25,6 +26,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
@@ -434,6 +436,44 @@ class CollectorTest {
     process.collector.pass();
     assertThat(backend.read(good).status()).isEqualTo(IterationStatus.AGGREGATING);
     assertThat(backend.assignments.status(device)).contains(AssignmentStatus.LOCAL_COMPLETED);
+  }
+
+  /** A pass of a process that ends as soon as it has sent a message. */
+  private void passThatCrashesAfterItsMessage() {
+    Crashes crashes = new Crashes();
+    crashes.arm(1);
+    Messages messages = crashes.around(Messages.class, backend.queues, Set.of("publish"));
+    CollectorSettings settings = TestBackend.settings(BATCH, Optional.empty());
+    try (TestBackend.Process crashing =
+        new TestBackend.Process(backend, settings, backend.database, backend.blobs, messages, backend.database)) {
+      assertThatThrownBy(crashing.collector::pass).isInstanceOf(Crashes.Crash.class);
+    }
+  }
+
+  @Test
+  void batchWhoseMessageWasSentBeforeACrashIsSentAgainAsItWas() {
+    Iteration iteration = backend.begin(3, 20);
+    contribute(iteration, 3);
+    passThatCrashesAfterItsMessage();
+    assertThat(batches(iteration, BatchStatus.FULL)).hasSize(1);
+    contribute(iteration, 1);
+    process.collector.pass();
+    assertThat(backend.queues.aggregator.subList(0, 2)).containsOnly(backend.queues.aggregator.get(0));
+    assertThat(backend.batches.contributions(iteration.key()).published()).isEqualTo(4);
+  }
+
+  @Test
+  void sumsThatWereSentBeforeACrashAreSentAgainAndNoOthersWithThem() {
+    Iteration iteration = backend.begin(3, 20);
+    contribute(iteration, 6);
+    process.collector.pass();
+    backend.aggregate(backend.queues.aggregator.get(0));
+    passThatCrashesAfterItsMessage();
+    assertThat(backend.read(iteration).status()).isEqualTo(IterationStatus.AGGREGATING);
+    backend.aggregate(backend.queues.aggregator.get(1));
+    process.collector.pass();
+    assertThat(backend.read(iteration).status()).isEqualTo(IterationStatus.APPLYING);
+    assertThat(backend.queues.modelUpdater).hasSize(2).containsOnly(backend.queues.modelUpdater.get(0));
   }
 
   @Test
