@@ -7,8 +7,11 @@ import java.util.function.Function;
 import javax.sql.DataSource;
 import org.springframework.dao.ConcurrencyFailureException;
 import org.springframework.dao.DuplicateKeyException;
+import org.springframework.jdbc.core.JdbcTemplate;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.jdbc.support.JdbcTransactionManager;
+import org.springframework.jdbc.support.SQLExceptionSubclassTranslator;
+import org.springframework.jdbc.support.SQLExceptionTranslator;
 import org.springframework.transaction.support.TransactionTemplate;
 
 /**
@@ -26,14 +29,24 @@ public final class Database {
 
   private final JdbcClient client;
   private final TransactionTemplate writing;
-  private final TransactionTemplate reading;
 
+  /** Of a PostgreSQL server. */
   public Database(DataSource source) {
-    this.client = JdbcClient.create(source);
+    this(source, new SQLExceptionSubclassTranslator());
+  }
+
+  /**
+   * Of any server.
+   *
+   * @param errors says which errors of the driver are a lost transaction, a key that is there already, and so on
+   */
+  public Database(DataSource source, SQLExceptionTranslator errors) {
+    JdbcTemplate template = new JdbcTemplate(source);
+    template.setExceptionTranslator(errors);
+    this.client = JdbcClient.create(template);
     JdbcTransactionManager manager = new JdbcTransactionManager(source);
+    manager.setExceptionTranslator(errors);
     this.writing = new TransactionTemplate(manager);
-    this.reading = new TransactionTemplate(manager);
-    this.reading.setReadOnly(true);
   }
 
   /**
@@ -55,9 +68,9 @@ public final class Database {
     }
   }
 
-  /** Runs queries that see one state of the database. */
+  /** Runs a query. It sees one state of the database, and locks nothing; a second one may see the next state. */
   public <T> T query(Function<JdbcClient, T> work) {
-    return reading.execute(status -> work.apply(client));
+    return work.apply(client);
   }
 
   /** Full jitter: those that lost together do not meet again. */

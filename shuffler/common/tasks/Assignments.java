@@ -39,32 +39,54 @@ public final class Assignments {
 
   /** Makes an assignment. However many ask at the same time, there are never more active ones than the iteration allows. */
   public Outcome assign(AssignmentKey key, String correlationId, Instant now) {
-    return database.transact(client -> {
-      Optional<Long> shard = takeSlot(client, key.iteration());
-      if (shard.isEmpty()) {
+    while (true) {
+      // Outside of the transaction, which on Spanner would lose against every other one that takes a slot, whatever its shard.
+      List<Long> free = database.query(client -> client
+          .sql("SELECT shard FROM assignment_slots WHERE active < capacity AND " + Rows.OF_ITERATION)
+          .params(Rows.parameters(key.iteration()))
+          .query(Long.class)
+          .list());
+      if (free.isEmpty()) {
         return Outcome.FULL;
       }
-      int inserted = client.sql("""
-          INSERT INTO assignment (population_name, task_id, iteration_id, attempt_id, session_id, correlation_id, status, created_time,
-              status_time, shard)
-          SELECT population_name, task_id, iteration_id, attempt_id, :session, :correlation, :assigned, CAST(:now AS timestamptz),
-              CAST(:now AS timestamptz), :shard
-          FROM iteration WHERE status = :collecting AND\s""" + Rows.OF_ITERATION)
-          .params(Rows.parameters(key))
-          .param("correlation", correlationId)
-          .param("assigned", AssignmentStatus.ASSIGNED.code())
-          .param("now", Rows.time(now))
-          .param("shard", shard.get())
-          .param("collecting", IterationStatus.COLLECTING.code())
-          .update();
-      if (inserted == 0) {
-        returnSlots(client, key.iteration(), shard.get(), 1);
-        return Outcome.NOT_COLLECTING;
+      long shard = free.get(ThreadLocalRandom.current().nextInt(free.size()));
+      Optional<Outcome> outcome = database.transact(client -> assign(client, key, shard, correlationId, now));
+      if (outcome.isPresent()) {
+        return outcome.get();
       }
-      // The first number is 1.
-      addHistory(client, key, 1, AssignmentStatus.ASSIGNED, now);
-      return Outcome.ASSIGNED;
-    });
+    }
+  }
+
+  /** Makes an assignment in a shard; nothing if that is full by now. */
+  private static Optional<Outcome> assign(JdbcClient client, AssignmentKey key, long shard, String correlationId, Instant now) {
+    int taken = client.sql("UPDATE assignment_slots SET active = active + 1 WHERE active < capacity AND shard = :shard AND "
+            + Rows.OF_ITERATION)
+        .params(Rows.parameters(key.iteration()))
+        .param("shard", shard)
+        .update();
+    if (taken == 0) {
+      return Optional.empty();
+    }
+    int inserted = client.sql("""
+        INSERT INTO assignment (population_name, task_id, iteration_id, attempt_id, session_id, correlation_id, status, created_time,
+            status_time, shard)
+        SELECT population_name, task_id, iteration_id, attempt_id, :session, :correlation, :assigned, CAST(:now AS timestamptz),
+            CAST(:now AS timestamptz), :shard
+        FROM iteration WHERE status = :collecting AND\s""" + Rows.OF_ITERATION)
+        .params(Rows.parameters(key))
+        .param("correlation", correlationId)
+        .param("assigned", AssignmentStatus.ASSIGNED.code())
+        .param("now", Rows.time(now))
+        .param("shard", shard)
+        .param("collecting", IterationStatus.COLLECTING.code())
+        .update();
+    if (inserted == 0) {
+      returnSlots(client, key.iteration(), shard, 1);
+      return Optional.of(Outcome.NOT_COLLECTING);
+    }
+    // The first number is 1.
+    addHistory(client, key, 1, AssignmentStatus.ASSIGNED, now);
+    return Optional.of(Outcome.ASSIGNED);
   }
 
   /** Moves an assignment from ASSIGNED to what the device reports; false if it was not there. */
@@ -205,28 +227,6 @@ public final class Assignments {
     return IntStream.iterate(0, start -> start < sessions.size(), start -> start + MOST_IN_A_STATEMENT)
         .mapToObj(start -> sessions.subList(start, Math.min(start + MOST_IN_A_STATEMENT, sessions.size())))
         .toList();
-  }
-
-  /** Takes a slot in a shard that has one, chosen at random; none if all are taken. */
-  private static Optional<Long> takeSlot(JdbcClient client, IterationKey key) {
-    while (true) {
-      List<Long> free = client.sql("SELECT shard FROM assignment_slots WHERE active < capacity AND " + Rows.OF_ITERATION)
-          .params(Rows.parameters(key))
-          .query(Long.class)
-          .list();
-      if (free.isEmpty()) {
-        return Optional.empty();
-      }
-      long shard = free.get(ThreadLocalRandom.current().nextInt(free.size()));
-      int taken = client.sql("UPDATE assignment_slots SET active = active + 1 WHERE active < capacity AND shard = :shard AND "
-              + Rows.OF_ITERATION)
-          .params(Rows.parameters(key))
-          .param("shard", shard)
-          .update();
-      if (taken == 1) {
-        return Optional.of(shard);
-      }
-    }
   }
 
   private static void returnSlots(JdbcClient client, IterationKey key, long shard, long count) {

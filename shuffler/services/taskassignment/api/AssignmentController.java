@@ -117,9 +117,9 @@ public final class AssignmentController {
     // A message with nothing but defaults has no bytes.
     ReportResultRequest.Result result = request == null ? ReportResultRequest.Result.UNKNOWN : request.getResult();
     Optional<AssignmentStatus> reported = status(result);
-    reported.ifPresent(status -> assignments.report(key, status, clock.instant()));
     // What is there now, whether this report or an earlier one brought it there.
-    Optional<AssignmentStatus> status = assignments.status(key);
+    Optional<AssignmentStatus> status =
+        reported.filter(now -> assignments.report(key, now, clock.instant())).or(() -> assignments.status(key));
     boolean completed = reported.equals(Optional.of(AssignmentStatus.LOCAL_COMPLETED));
     if (status.isEmpty() || completed && status.get() != AssignmentStatus.LOCAL_COMPLETED) {
       return ResponseEntity.notFound().build();
