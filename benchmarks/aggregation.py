@@ -31,9 +31,10 @@ from shuffler.native.aggregation.driver import intrinsic, save, spec
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "measurements, of which the median counts", lower_bound=1)
 
 _SIZES = {"10 MB": 2_500_000, "100 MB": 25_000_000}  # floats
-_FEWER, _MORE = 4, 12
+_FEWER, _MORE, _MANY = 4, 12, 36
 _LEAST_RATIO = 0.5
 _MOST_MEMORY = 7
+_MOST_GROWTH = 1.3
 
 
 # Runs a command and prints its most resident memory in KB. A program of its own, since the kernel counts the memory of whoever starts a
@@ -64,9 +65,8 @@ def _memory(folder: pathlib.Path, clients: int) -> int:
     return 1024 * int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def _per_client(run: Callable[[int], float]) -> float:
-    differences = [(run(_MORE) - run(_FEWER)) / (_MORE - _FEWER) for _ in range(_ROUNDS.value)]
-    return statistics.median(differences)
+def _per_client(run: Callable[[int], float], fewer: int = _FEWER, more: int = _MORE) -> float:
+    return statistics.median((run(more) - run(fewer)) / (more - fewer) for _ in range(_ROUNDS.value))
 
 
 def _baseline(folder: pathlib.Path, count: int) -> Callable[[int], float]:
@@ -109,14 +109,17 @@ def _measure(folder: pathlib.Path, name: str, count: int) -> list[str]:
     ours = _per_client(lambda clients: _seconds(folder, clients))
     baseline = _per_client(_baseline(folder, count))
     tensorflow = _per_client(_tensorflow(folder, count))
+    growth = _per_client(lambda clients: _seconds(folder, clients), _MORE, _MANY) / ours
     factor = memory[_MORE] / (4 * count)
     times = "  ".join(f"{1e3 * seconds:8.1f} ms" for seconds in (ours, baseline, tensorflow))
-    print(f"{name:>7}  {times}  {baseline / ours:6.2f}  {factor:6.1f}", flush=True)
+    print(f"{name:>7}  {times}  {baseline / ours:6.2f}  {growth:6.2f}  {factor:6.1f}", flush=True)
     missed = []
     if baseline / ours < _LEAST_RATIO:
         missed.append(f"{name}: {baseline / ours:.2f} times the speed of the baseline, expected at least {_LEAST_RATIO}")
     if ours >= tensorflow:
         missed.append(f"{name}: {tensorflow / ours:.2f} times the speed of TensorFlow, expected more than 1")
+    if growth > _MOST_GROWTH:
+        missed.append(f"{name}: a client among {_MANY} costs {growth:.2f} times one among {_MORE}, expected at most {_MOST_GROWTH}")
     if count == max(_SIZES.values()) and factor > _MOST_MEMORY:
         missed.append(f"{name}: {factor:.1f} times the size of an update in memory, expected at most {_MOST_MEMORY}")
     if memory[_MORE] > 1.1 * memory[_FEWER]:
@@ -129,7 +132,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"expected no arguments, found {argv[1:]}")
     print(f"{os.cpu_count()} processors; one client; medians of {_ROUNDS.value}")
-    print(f"{'update':>7}  {'here':>11}  {'baseline':>11}  {'TensorFlow':>11}  {'ratio':>6}  memory")
+    print(f"{'update':>7}  {'here':>11}  {'baseline':>11}  {'TensorFlow':>11}  {'ratio':>6}  growth  memory")
     missed = []
     for name, count in _SIZES.items():
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:

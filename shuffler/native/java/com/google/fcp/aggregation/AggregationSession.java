@@ -31,7 +31,10 @@ public final class AggregationSession implements AutoCloseable {
     return new AggregationSession(createNativeFromByteArray(copy), copy);
   }
 
-  /** Takes in contributions, each a V1 checkpoint with at least the input tensors of the configuration. */
+  /**
+   * Takes in contributions, each a V1 checkpoint with at least the input tensors of the configuration. Code 15 (DATA_LOSS) if a checksum
+   * differs; code 3 (INVALID_ARGUMENT) if it is no checkpoint, or a tensor is missing, of another type or shape, or not finite.
+   */
   public void accumulate(List<byte[]> checkpoints) {
     runAccumulate(handle, checkpoints.toArray(new byte[0][]));
   }
@@ -41,12 +44,18 @@ public final class AggregationSession implements AutoCloseable {
     mergeWith(handle, configuration, serialized.toArray(new byte[0][]));
   }
 
-  /** Returns all that was taken in, as a serialized {@code CheckpointAggregatorState}. The session is used up. */
+  /**
+   * Returns all that was taken in, as a serialized {@code CheckpointAggregatorState}. The session is used up, unless a sum of finite numbers
+   * is beyond its type: code 11 (OUT_OF_RANGE).
+   */
   public byte[] serialize() {
     return serialize(handle);
   }
 
-  /** Returns the aggregate as a V1 checkpoint with the output tensors of the configuration. The session is used up. */
+  /**
+   * Returns the aggregate as a V1 checkpoint with the output tensors of the configuration. The session is used up, unless a sum is beyond its
+   * type, as above, or a mean has no contributions: code 9.
+   */
   public byte[] report() {
     return runReport(handle);
   }

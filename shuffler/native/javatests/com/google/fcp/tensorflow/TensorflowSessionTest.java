@@ -127,6 +127,21 @@ class TensorflowSessionTest {
   }
 
   @Test
+  void aClaimedShapeIsAnError() {
+    // Shapes without values stand for zeros, and these for more than any machine has, or than 63 bits can count.
+    try (TensorflowSession session = TensorflowSession.create(DOUBLE_GRAPH)) {
+      for (long[] shape : new long[][] {{1L << 50}, {1L << 40, 1L << 40}, {-5}, {Long.MAX_VALUE, 2}}) {
+        byte[] dimensions = new byte[0];
+        for (long size : shape) {
+          dimensions = concat(dimensions, field(2, field(1, size)));
+        }
+        byte[] tensor = concat(field(1, FLOAT), field(2, dimensions));
+        assertThatThrownBy(() -> session.run(Map.of("x", tensor), List.of("sum"), List.of())).isInstanceOf(TensorflowException.class);
+      }
+    }
+  }
+
+  @Test
   void nullAndUnequalArraysAreErrors() {
     assertFails(INVALID_ARGUMENT, "graphDef is null", () -> TensorflowSession.createNativeFromByteArray(null));
     assertFails(INVALID_ARGUMENT, "file is null", () -> TensorflowSession.validateCheckpoint((String) null, 1));
