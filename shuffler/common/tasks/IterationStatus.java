@@ -24,4 +24,9 @@ public enum IterationStatus implements Status {
   public long code() {
     return code;
   }
+
+  /** Whether the iteration goes on. */
+  public boolean active() {
+    return code <= LAST_ACTIVE;
+  }
 }

@@ -9,6 +9,8 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.springframework.jdbc.core.simple.JdbcClient;
 
 /** The iterations of tasks. */
@@ -28,16 +30,49 @@ public final class Iterations {
   /**
    * Begins the first iteration of a task, if its task has none.
    *
-   * @return false if it has one
+   * @return false if it has one, or has come to its end
    */
   public boolean begin(IterationKey key, Iteration.Settings settings, Instant now) {
     return database.transact(client -> {
-      boolean exists = !select(client, Rows.OF_TASK + " LIMIT 1", Rows.parameters(key.task())).isEmpty();
-      if (!exists) {
+      boolean free = Tasks.hold(client, key.task()) && newest(client, key.task()).isEmpty();
+      if (free) {
         insert(client, key, settings, now);
       }
-      return !exists;
+      return free;
     });
+  }
+
+  /**
+   * Begins the iteration after one that has ended.
+   *
+   * @return false if there is one already, or the task has come to its end
+   */
+  public boolean follow(Iteration ended, Iteration.Settings next, Instant now) {
+    return database.transact(client -> {
+      IterationKey key = ended.key();
+      boolean free = Tasks.hold(client, key.task()) && hasEnded(newest(client, key.task()), Optional.of(key));
+      if (free) {
+        insert(client, new IterationKey(key.task(), key.iteration() + 1, key.attempt()), next, now);
+      }
+      return free;
+    });
+  }
+
+  /**
+   * Moves an open task to its last state.
+   *
+   * @param newest its newest iteration, which has ended; none if it has none
+   * @return false if there is a newer one by now, or the task is not open
+   */
+  public boolean end(TaskKey task, Optional<Iteration> newest, TaskStatus to, Instant now) {
+    return database.transact(client ->
+        Tasks.hold(client, task)
+            && hasEnded(newest(client, task), newest.map(Iteration::key))
+            && Tasks.move(client, task, TaskStatus.OPEN, to, now));
+  }
+
+  private static boolean hasEnded(Optional<Iteration> newest, Optional<IterationKey> expected) {
+    return newest.map(Iteration::key).equals(expected) && newest.filter(found -> found.status().active()).isEmpty();
   }
 
   /** The iterations of a population that go on, in the order of their keys. */
@@ -62,10 +97,36 @@ public final class Iterations {
 
   /** The newest iteration of a task. */
   public Optional<Iteration> newest(TaskKey task) {
-    return database.query(client -> select(
-            client, Rows.OF_TASK + " ORDER BY iteration_id DESC, attempt_id DESC LIMIT 1", Rows.parameters(task))
+    return database.query(client -> newest(client, task));
+  }
+
+  private static Optional<Iteration> newest(JdbcClient client, TaskKey task) {
+    return select(client, Rows.OF_TASK + " ORDER BY iteration_id DESC, attempt_id DESC LIMIT 1", Rows.parameters(task))
         .stream()
-        .findFirst());
+        .findFirst();
+  }
+
+  /** When an iteration came to the state that it is in. */
+  public Optional<Instant> since(IterationKey key) {
+    return database.query(client -> client
+        .sql("SELECT created_time FROM iteration_status_history WHERE " + Rows.OF_ITERATION + " ORDER BY status_id DESC LIMIT 1")
+        .params(Rows.parameters(key))
+        .query((row, number) -> Rows.time(row, "created_time").orElseThrow())
+        .optional());
+  }
+
+  /** The iterations of a task that were completed at some time or later, with the times, in their order. */
+  public SortedMap<Long, Instant> completedSince(TaskKey task, Instant time) {
+    SortedMap<Long, Instant> completed = new TreeMap<>();
+    database.query(client -> client
+        .sql("SELECT iteration_id, created_time FROM iteration_status_history WHERE " + Rows.OF_TASK
+            + " AND status = :completed AND created_time >= :time")
+        .params(Rows.parameters(task))
+        .param("completed", IterationStatus.COMPLETED.code())
+        .param("time", Rows.time(time))
+        .query((row, number) -> completed.put(row.getLong("iteration_id"), Rows.time(row, "created_time").orElseThrow()))
+        .list());
+    return completed;
   }
 
   /** Moves an iteration from where it was read to a state and an aggregation level; false if it is no longer there. */

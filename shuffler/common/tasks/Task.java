@@ -3,6 +3,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.task
 import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import java.time.Instant;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * A task as it is stored.
@@ -21,6 +22,8 @@ public record Task(TaskKey key, TaskStatus status, Settings settings, Instant cr
    * @param maxAggregationSize assignments of an iteration that are active at a time, at most
    * @param startNoEarlierThan before this time it is not opened
    * @param doNotCreateIterationAfter after this time no iteration is begun
+   * @param startTime before this time it is not opened
+   * @param stopTime from this time on no iteration is begun
    * @param maxParallel stored, and not used by any service
    * @param correlationId of the creator's choice
    * @param clientVersions of devices that may take part
@@ -37,5 +40,21 @@ public record Task(TaskKey key, TaskStatus status, Settings settings, Instant cr
       long maxParallel,
       String correlationId,
       ClientVersions clientVersions,
-      TaskInfo info) {}
+      TaskInfo info) {
+
+    /** Whether the task may be opened by now. */
+    public boolean hasStarted(Instant now) {
+      return Stream.of(startNoEarlierThan, startTime).flatMap(Optional::stream).noneMatch(now::isBefore);
+    }
+
+    /** Whether it is too late for another iteration: the task is completed when the one that goes on has ended. */
+    public boolean isOver(Instant now) {
+      return doNotCreateIterationAfter.filter(now::isAfter).isPresent() || stopTime.filter(time -> !now.isBefore(time)).isPresent();
+    }
+
+    /** Whether it evaluates what another task trained; otherwise it trains. */
+    public boolean evaluates() {
+      return info.getInfoCase() == TaskInfo.InfoCase.EVALUATION_INFO;
+    }
+  }
 }

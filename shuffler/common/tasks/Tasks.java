@@ -12,6 +12,8 @@ import org.springframework.jdbc.core.simple.JdbcClient;
 
 /** The tasks. */
 public final class Tasks {
+  private static final List<Long> ACTIVE = List.of(TaskStatus.CREATED.code(), TaskStatus.OPEN.code());
+
   private final Database database;
 
   public Tasks(Database database) {
@@ -32,7 +34,7 @@ public final class Tasks {
           .query(Long.class)
           .single();
       for (Task other : select(client, "population_name = :population AND status IN (:active)", Map.of(
-          "population", population, "active", List.of(TaskStatus.CREATED.code(), TaskStatus.OPEN.code())))) {
+          "population", population, "active", ACTIVE))) {
         if (other.settings().info().getInfoCase() == settings.info().getInfoCase()) {
           throw new ActiveTaskException(other.key());
         }
@@ -59,6 +61,17 @@ public final class Tasks {
   /** Moves a task from one state to another; false if it was not in the first. */
   public boolean move(TaskKey key, TaskStatus from, TaskStatus to, Instant now) {
     return database.transact(client -> move(client, key, from, to, now));
+  }
+
+  /**
+   * Whether a task is active, and keeps it so until the transaction ends: who begins an iteration and who ends the task wait for each
+   * other.
+   */
+  static boolean hold(JdbcClient client, TaskKey key) {
+    return client.sql("UPDATE task SET status = status WHERE " + Rows.OF_TASK + " AND status IN (:active)")
+        .params(Rows.parameters(key))
+        .param("active", ACTIVE)
+        .update() == 1;
   }
 
   static boolean move(JdbcClient client, TaskKey key, TaskStatus from, TaskStatus to, Instant now) {

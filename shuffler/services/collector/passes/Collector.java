@@ -1,5 +1,6 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.passes;
 
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.Backoff;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Lock;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;

@@ -1,4 +1,4 @@
-package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.passes;
+package com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
@@ -8,9 +8,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 import javax.sql.DataSource;
 
 /** Ends a process just before, or just after, one of the effects that it has on the rest of the world. */
-final class Crashes {
+public final class Crashes {
   /** The end. It is no exception, so nobody goes on after it. */
-  static final class Crash extends Error {
+  public static final class Crash extends Error {
     private static final long serialVersionUID = 1;
 
     Crash() {
@@ -23,16 +23,17 @@ final class Crashes {
   private final AtomicInteger left = new AtomicInteger(NEVER);
 
   /** Lets a number of points pass, and crashes at the next one, once. */
-  void arm(int points) {
+  public void arm(int points) {
     left.set(points);
   }
 
-  void disarm() {
+  /** Lets all points pass. */
+  public void disarm() {
     left.set(NEVER);
   }
 
   /** A port that crashes before and after the calls of some methods. */
-  <T> T around(Class<T> type, T port, Set<String> methods) {
+  public <T> T around(Class<T> type, T port, Set<String> methods) {
     return type.cast(Proxy.newProxyInstance(Crashes.class.getClassLoader(), new Class<?>[] {type}, (proxy, method, arguments) -> {
       boolean effect = methods.contains(method.getName());
       if (effect) {
@@ -51,7 +52,7 @@ final class Crashes {
   }
 
   /** Connections that crash before and after their transactions are committed, and before statements. */
-  DataSource around(DataSource source) {
+  public DataSource around(DataSource source) {
     return (DataSource) Proxy.newProxyInstance(
         Crashes.class.getClassLoader(), new Class<?>[] {DataSource.class}, (proxy, method, arguments) -> {
           Object result = method.invoke(source, arguments);

@@ -1,4 +1,4 @@
-package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.passes;
+package com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle;
 
 import java.time.Clock;
 import java.time.Duration;
@@ -7,7 +7,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 
 /** Keeps what fails from being tried, and told, several times a second: after each failure in a row it rests for twice as long. */
-final class Backoff {
+public final class Backoff {
   private static final Duration FIRST = Duration.ofSeconds(1);
   private static final int MOST_DOUBLINGS = 6;
 
@@ -16,21 +16,23 @@ final class Backoff {
   private final Clock clock;
   private final Map<String, Rest> resting = new ConcurrentHashMap<>();
 
-  Backoff(Clock clock) {
+  public Backoff(Clock clock) {
     this.clock = clock;
   }
 
-  boolean rests(String what) {
+  /** Whether something is not to be tried by now. */
+  public boolean rests(String what) {
     Rest rest = resting.get(what);
     return rest != null && clock.instant().isBefore(rest.until());
   }
 
-  void succeeded(String what) {
+  /** Forgets the failures of something. */
+  public void succeeded(String what) {
     resting.remove(what);
   }
 
-  /** How long it rests from now on. */
-  Duration failed(String what) {
+  /** How long something that has failed rests from now on. */
+  public Duration failed(String what) {
     Duration length = FIRST.multipliedBy(1L << Math.min(MOST_DOUBLINGS, resting.getOrDefault(what, new Rest(0, Instant.MIN)).failures()));
     resting.compute(what, (key, rest) -> new Rest(rest == null ? 1 : rest.failures() + 1, clock.instant().plus(length)));
     return length;
