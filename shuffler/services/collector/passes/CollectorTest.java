@@ -10,6 +10,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Message;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Messages;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;

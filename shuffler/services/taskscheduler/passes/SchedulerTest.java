@@ -224,8 +224,8 @@ class SchedulerTest {
     assertThat(backend.newest(task).key().iteration()).isEqualTo(3);
     assertThat(backend.rows("SELECT status FROM task_status_history ORDER BY status_id"))
         .extracting(row -> row.get("status")).containsExactly(2L, 0L, 1L);
-    assertThat(backend.meters.get("scheduler-iterations").tag("to", "COMPLETED").counter().count()).isEqualTo(3);
-    assertThat(backend.meters.get("scheduler-tasks").tag("to", "COMPLETED").counter().count()).isEqualTo(1);
+    assertThat(backend.meters.get("scheduler-iterations").tag("status", "COMPLETED").counter().count()).isEqualTo(3);
+    assertThat(backend.meters.get("scheduler-tasks").tag("status", "COMPLETED").counter().count()).isEqualTo(1);
   }
 
   @Test
@@ -385,7 +385,7 @@ class SchedulerTest {
     assertThat(backend.iterations.find(new IterationKey(task, 1, 0)).orElseThrow().status()).isEqualTo(IterationStatus.POST_PROCESSED);
     assertThat(backend.newest(task).status()).isEqualTo(IterationStatus.COLLECTING);
     scheduler.postProcess();
-    assertThat(backend.meters.get("scheduler-iterations").tag("to", "POST_PROCESSED").counter().count()).isEqualTo(1);
+    assertThat(backend.meters.get("scheduler-iterations").tag("status", "POST_PROCESSED").counter().count()).isEqualTo(1);
   }
 
   @Test
@@ -464,7 +464,9 @@ class SchedulerTest {
           end.get();
         }
         for (TaskKey task : tasks) {
-          backend.iterations.newest(task).filter(found -> found.status() == IterationStatus.COLLECTING).ifPresent(found -> backend.round(task));
+          backend.iterations.newest(task)
+              .filter(found -> found.status() == IterationStatus.COLLECTING)
+              .ifPresent(found -> backend.round(task));
         }
       }
     } finally {

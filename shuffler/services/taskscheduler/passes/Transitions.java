@@ -80,7 +80,7 @@ public final class Transitions {
 
   private void told(TaskKey key, TaskStatus from, TaskStatus to) {
     LOG.info("task {}: {} -> {}", key, from, to);
-    meters.counter("scheduler-tasks", "population", key.population(), "to", to.name()).increment();
+    meters.counter("scheduler-tasks", "population", key.population(), "status", to.name()).increment();
   }
 
   private void told(Iteration from, IterationStatus to) {
@@ -98,6 +98,6 @@ public final class Transitions {
   }
 
   private void count(IterationKey key, IterationStatus to) {
-    meters.counter("scheduler-iterations", "population", key.population(), "to", to.name()).increment();
+    meters.counter("scheduler-iterations", "population", key.population(), "status", to.name()).increment();
   }
 }
