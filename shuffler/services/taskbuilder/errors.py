@@ -29,6 +29,6 @@ class TaskManagementError(TaskBuilderError):
 
 def one_line(problem: object, limit: int = 500) -> str:
     """The first line of a message of somebody else, in printable characters."""
-    line = next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+    line = next((line for line in str(problem).splitlines() if line.strip()), "" if isinstance(problem, str) else type(problem).__name__)
     text = "".join(character if character.isprintable() else "?" for character in line.strip())
     return text if len(text) <= limit else text[:limit] + "..."

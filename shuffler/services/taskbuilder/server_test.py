@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
+from shuffler.proto import task_builder_pb2
 from shuffler.services.taskbuilder import server
+from shuffler.services.taskbuilder.build import Builder
+from shuffler.services.taskbuilder.environment import Environment
 
 
 @pytest.fixture
 def client() -> FlaskClient:
-    return server.create_app("2.14.1").test_client()
+    nowhere = Environment({"LOCAL_OPTS": "--blob_folder '/nonexistent'"})
+    return server.create_app("2.14.1", Builder(nowhere.storage(), nowhere.task_management())).test_client()
 
 
 def test_healthz_greets(client: FlaskClient) -> None:
@@ -31,3 +35,35 @@ def test_what_does_not_exist_gets_one_line_of_text(client: FlaskClient, method: 
     assert (response.status_code, response.mimetype) == (status, "text/plain")
     assert response.text.startswith(f"{status} ")
     assert response.text.count("\n") == 1
+
+
+@pytest.mark.parametrize("action", ["build-task-group", "build-artifacts"])
+def test_what_is_wrong_with_a_config_is_an_answer_with_a_report(client: FlaskClient, action: str) -> None:
+    response = client.post(f"/taskbuilder/v1:{action}", data=b"")
+    assert (response.status_code, response.mimetype) == (200, "application/x-protobuf")
+    answer = task_builder_pb2.BuildTaskResponse.FromString(response.data)
+    assert answer.error_info.error_type == task_builder_pb2.ErrorType.INVALID_REQUEST
+    assert answer.error_info.error_message == "[Invalid task config]: population_name: expected a name, found none"
+    assert answer.HasField("task_report")
+
+
+def test_what_is_no_request_is_500_in_one_line(client: FlaskClient) -> None:
+    response = client.post("/taskbuilder/v1:build-task-group", data=b"\xff\xff")
+    assert (response.status_code, response.text) == (500, "expected a BuildTaskRequest, found 2 bytes that are none\n")
+
+
+def test_a_model_that_is_none_is_500_in_one_line(client: FlaskClient) -> None:
+    request = task_builder_pb2.BuildTaskRequest()
+    request.task_config.population_name = "p"
+    request.task_config.federated_learning.learning_process.runtime_config.report_goal = 1
+    request.task_config.differential_privacy.clip_norm = 1
+    for data, message in (
+        (b"no ZIP", "saved_model: expected a SavedModel in a ZIP file, or a .keras file, found something else: File is not a zip file\n"),
+        (b"", "saved_model: expected a SavedModel in a ZIP file, or a .keras file, found something else: File is not a zip file\n"),
+    ):
+        request.saved_model.inline_resource.data = data
+        response = client.post("/taskbuilder/v1:build-task-group", data=request.SerializeToString())
+        assert (response.status_code, response.text) == (500, message)
+    request.saved_model.uri = "gs://bucket/model"
+    response = client.post("/taskbuilder/v1:build-task-group", data=request.SerializeToString())
+    assert (response.status_code, response.text) == (500, "saved_model: expected a model at gs://bucket/model, found nothing\n")

@@ -34,15 +34,17 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGINT, _stop)
     os.environ.setdefault("SSL_CERT_FILE", _CERTIFICATES)
     # The import takes seconds.
-    from shuffler.services.taskbuilder import server, tensorflow_check
+    from shuffler.services.taskbuilder import build, environment, server, tensorflow_check
 
     try:
+        connected = environment.Environment(os.environ)
+        builder = build.Builder(connected.storage(), connected.task_management())
         version = tensorflow_check.execute_graph()
         listener = socket.create_server(("0.0.0.0", _PORT.value), backlog=1024)
-    except (tensorflow_check.TensorFlowError, OSError) as e:
+    except (environment.VariableError, tensorflow_check.TensorFlowError, OSError) as e:
         logging.error("cannot start: %s", e)
         sys.exit(1)
-    wsgi = create_server(server.create_app(version), sockets=[listener])
+    wsgi = create_server(server.create_app(version, builder), sockets=[listener])
     logging.info("TensorFlow %s; listening on port %d", version, listener.getsockname()[1])
     wsgi.run()
 

@@ -23,11 +23,10 @@ _ZEROING_FACTOR = 100.0
 _ENTROPY = "/dev/urandom"
 
 
-def bound(update: Sequence[Any]) -> list[Any]:
-    """Scales tensors so that their common norm is 1 at most; leaves alone what is within float32's rounding of it."""
+def bound(update: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Scales tensors so that their common norm is 1 at most; returns them, and the norm that they had."""
     norm = tf.linalg.global_norm(update)
-    scale = tf.where(norm > 1.0 + 1e-5, 1.0 / norm, 1.0)
-    return [tensor * tf.cast(scale, tensor.dtype) for tensor in update]
+    return [tensor / tf.cast(tf.maximum(norm, 1.0), tensor.dtype) for tensor in update], norm
 
 
 def entropy() -> Any:
@@ -79,7 +78,7 @@ class Mechanism:
         """
         self.adaptive = adaptive
         self._clients = clients
-        self._clip_norm = tf.Variable(clip_norm, dtype=tf.float32, trainable=False)
+        self._clip_norm = tf.Variable(clip_norm, dtype=tf.float32, trainable=False) if adaptive else tf.constant(clip_norm, tf.float32)
         self._zeroing = _ZEROING_FACTOR * clip_norm if tree_rounds else math.inf
         if adaptive and noise_multiplier:
             # 1/z^2 = 1/z_values^2 + 1/z_count^2; a client changes the count, less its middle, by 1/2. Andrew et al. 2021, theorem 1.
@@ -99,7 +98,7 @@ class Mechanism:
 
     @property
     def clip_norm(self) -> Any:
-        """The variable with the clip norm, which devices need."""
+        """The clip norm; a variable, which devices need, if it is adaptive."""
         return self._clip_norm
 
     @property
@@ -111,9 +110,9 @@ class Mechanism:
     def clip(self, update: Sequence[Any]) -> tuple[list[Any], Any]:
         """What a device does: the update in units of the clip norm, and whether it was within it (1.0 or 0.0)."""
         sane = tf.reduce_all([tf.reduce_max(tf.abs(tensor), axis=None) <= self._zeroing for tensor in update if tensor.shape.num_elements()])
-        scaled = [tf.where(sane, tensor, tf.zeros_like(tensor)) / self._clip_norm for tensor in update]
-        norm = tf.linalg.global_norm(scaled)
-        return [tensor / tf.maximum(norm, 1.0) for tensor in scaled], tf.cast(norm <= 1.0, tf.float32)
+        scaled = [tf.where(sane, tensor, tf.zeros_like(tensor)) / tf.cast(self._clip_norm, tensor.dtype) for tensor in update]
+        bounded, norm = bound(scaled)
+        return bounded, tf.cast(norm <= 1.0, tf.float32)
 
     def mean(self, total: Sequence[Any], within: Any, seed: Any) -> list[Any]:
         """What the server does: the mean with noise; then the clip norm moves.

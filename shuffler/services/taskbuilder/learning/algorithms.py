@@ -181,7 +181,7 @@ class TrainingProcess:
         checked = _finite(update)
         if self._mechanism:
             steps = [f"1/{i}" for i in range(len(self._model.trainable))]
-            checked.update(zip(steps, mechanisms.bound([checked[name] for name in steps]), strict=True))
+            checked.update(zip(steps, mechanisms.bound([checked[name] for name in steps])[0], strict=True))
             if self._mechanism.adaptive:
                 checked[_WITHIN] = tf.clip_by_value(checked[_WITHIN], 0.0, 1.0)
         return checked

@@ -107,7 +107,12 @@ def write(path: Any, tensors: Mapping[str, Any]) -> None:
         path: a scalar string.
         tensors: tensors or variables by their names in the checkpoint.
     """
-    tf.raw_ops.Save(filename=path, tensor_names=list(tensors), data=[tf.convert_to_tensor(tensor) for tensor in tensors.values()])
+    tf.raw_ops.SaveSlices(
+        filename=path,
+        tensor_names=list(tensors),
+        shapes_and_slices=[""] * len(tensors),
+        data=[tf.convert_to_tensor(tensor) for tensor in tensors.values()],
+    )
 
 
 def read(path: Any, specs: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,10 +122,11 @@ def read(path: Any, specs: Mapping[str, Any]) -> dict[str, Any]:
         path: a scalar string.
         specs: what has a dtype and a shape, by its name in the checkpoint: a tf.TensorSpec or a variable.
     """
-    return {
-        name: tf.ensure_shape(tf.raw_ops.Restore(file_pattern=path, tensor_name=name, dt=spec.dtype), spec.shape)
-        for name, spec in specs.items()
-    }
+    # Reads V1 checkpoints, too.
+    values = tf.raw_ops.RestoreV2(
+        prefix=path, tensor_names=list(specs), shape_and_slices=[""] * len(specs), dtypes=[spec.dtype for spec in specs.values()]
+    )
+    return {name: tf.ensure_shape(value, specs[name].shape) for name, value in zip(specs, values, strict=True)}
 
 
 def read_into(path: Any, variables: Mapping[str, Any]) -> None:

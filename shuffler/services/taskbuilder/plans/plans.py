@@ -23,7 +23,9 @@ _VERSION = 1
 _TOKEN = "data_token"
 _INPUT = "input_filepath"
 _OUTPUT = "output_filepath"
-_SAVE = "save_client_update_tensors"
+
+CLIENT_INPUTS = (_TOKEN, _INPUT, _OUTPUT)
+CLIENT_TARGET = "save_client_update_tensors"
 
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def client_graph(process: Process) -> PlanGraph:
         read_into(checkpoint, _prefixed("client", process.client_state))
         write(update, _prefixed("update", process.device(token)))
 
-    graph.add(_SAVE, compute, *[graph.input(name) for name in (_TOKEN, _INPUT, _OUTPUT)])
+    graph.add(CLIENT_TARGET, compute, *[graph.input(name) for name in CLIENT_INPUTS])
     return graph
 
 
@@ -55,7 +57,7 @@ def client_phase(process: Process, collection_uri: str) -> plan_pb2.ClientPhase:
         tensorflow_spec=plan_pb2.TensorflowSpec(
             dataset_token_tensor_name=f"{_TOKEN}:0",
             input_tensor_specs=[_spec(name, tf.TensorSpec([], tf.string)) for name in paths],
-            target_node_names=[_SAVE],
+            target_node_names=[CLIENT_TARGET],
             example_selector=plan_pb2.ExampleSelector(collection_uri=collection_uri),
         ),
         federated_compute=plan_pb2.FederatedComputeIORouter(input_filepath_tensor_name=paths[0], output_filepath_tensor_name=paths[1]),
