@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from shuffler.proto import common_pb2, task_builder_pb2, task_pb2
-from shuffler.proto.federatedcompute import common_pb2 as common
+import shuffler.proto.common_pb2 as common_pb2
+import shuffler.proto.federatedcompute.common_pb2 as common
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
+import shuffler.proto.task_pb2 as task_pb2
 from shuffler.services.taskbuilder.artifacts import tflite
-from shuffler.services.taskbuilder.artifacts.storage import Storage
+from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.client.task_management import TaskManagement
 from shuffler.services.taskbuilder.config import settings as configs
 from shuffler.services.taskbuilder.dp import accounting
@@ -62,7 +64,7 @@ class Artifacts:
 class Builder:
     """Builds what requests ask for."""
 
-    def __init__(self, storage: Storage, task_management: TaskManagement) -> None:
+    def __init__(self, storage: CloudStorage, task_management: TaskManagement) -> None:
         self._storage = storage
         self._task_management = task_management
 
@@ -131,9 +133,7 @@ class Builder:
             group.eval_task.CopyFrom(_evaluation_task(settings, settings.evaluation, evaluation))
         return group
 
-    def _create(
-        self, settings: configs.Settings, training: Artifacts | None, evaluation: Artifacts | None
-    ) -> task_builder_pb2.TaskGroup:
+    def _create(self, settings: configs.Settings, training: Artifacts | None, evaluation: Artifacts | None) -> task_builder_pb2.TaskGroup:
         group = task_builder_pb2.TaskGroup()
         created: list[task_pb2.Task] = []
         try:
@@ -160,13 +160,14 @@ class Builder:
 
     def _cancel(self, tasks: list[task_pb2.Task]) -> list[str]:
         """Cancels tasks, and returns those that could not be."""
-        left = []
-        for task in tasks:
-            try:
-                self._task_management.cancel(task)
-            except TaskManagementError:
-                left.append(f"{task.population_name}/{task.task_id}")
-        return left
+        return [f"{task.population_name}/{task.task_id}" for task in tasks if not self._cancelled(task)]
+
+    def _cancelled(self, task: task_pb2.Task) -> bool:
+        try:
+            self._task_management.cancel(task)
+        except TaskManagementError:
+            return False
+        return True
 
     def _upload(self, addresses: Mapping[str, str], artifacts: Artifacts) -> None:
         # The checkpoint comes last: with it, training begins.
@@ -232,7 +233,7 @@ def _report(
     parameters.num_training_rounds = training.rounds
 
 
-def _fetch(resource: common.Resource, storage: Storage, folder: Path) -> Path:
+def _fetch(resource: common.Resource, storage: CloudStorage, folder: Path) -> Path:
     """Brings a model to a folder and returns its path there."""
     kind = resource.WhichOneof("resource")
     if kind == "inline_resource":
@@ -322,7 +323,7 @@ def _traced(
         return _artifacts(process, settings, collection_uri, flags)
     except TaskBuilderError:
         raise
-    except Exception as e:  # noqa: BLE001 - Keras and TensorFlow raise whatever layers, losses and metrics provoke
+    except Exception as e:
         raise ArtifactError(f"plan: the model cannot be traced with this loss and these metrics: {one_line(e)}") from e
 
 

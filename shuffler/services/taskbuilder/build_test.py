@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 import tensorflow as tf
 
-from shuffler.proto import task_builder_pb2
-from shuffler.proto.plan import plan_pb2
-from shuffler.services.taskbuilder.artifacts.storage import FolderStorage
+import shuffler.proto.plan.plan_pb2 as plan_pb2
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
+from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.build import Builder
 from shuffler.services.taskbuilder.client.task_management import TaskManagement
 from shuffler.services.taskbuilder.errors import ModelError
@@ -31,12 +32,12 @@ def backend() -> Iterator[backends.Backend]:
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> FolderStorage:
-    return FolderStorage(tmp_path / "blobs")
+def blobs(backend: backends.Backend) -> CloudStorage:
+    return CloudStorage(requests.Session, backend.url)
 
 
 @pytest.fixture
-def builder(backend: backends.Backend, blobs: FolderStorage) -> Builder:
+def builder(backend: backends.Backend, blobs: CloudStorage) -> Builder:
     return Builder(blobs, TaskManagement(lambda: backend.url, lambda: None))
 
 
@@ -73,7 +74,7 @@ def request_(model: Path) -> task_builder_pb2.BuildTaskRequest:
 
 
 def test_a_group_is_created_and_its_artifacts_run(
-    builder: Builder, backend: backends.Backend, blobs: FolderStorage, request_: task_builder_pb2.BuildTaskRequest, tmp_path: Path
+    builder: Builder, backend: backends.Backend, blobs: CloudStorage, request_: task_builder_pb2.BuildTaskRequest, tmp_path: Path
 ) -> None:
     answer = builder.build(request_, artifacts_only=False)
     assert not answer.HasField("error_info"), answer
@@ -111,20 +112,17 @@ def test_a_group_is_created_and_its_artifacts_run(
 
 @pytest.mark.parametrize(
     ("fails", "cancelled"),
-    [(":create-task", []), ("people:create-task#2", [1]), ("blobs", [1, 2])],
+    [(":create-task", []), ("people:create-task#2", [1]), ("/upload/storage/v1/b/models/o", [1, 2])],
     ids=["the first task", "the second task", "an upload"],
 )
 def test_what_fails_leaves_no_task(
     builder: Builder,
     backend: backends.Backend,
     request_: task_builder_pb2.BuildTaskRequest,
-    tmp_path: Path,
     fails: str,
     cancelled: list[int],
 ) -> None:
-    if fails == "blobs":
-        (tmp_path / "blobs").write_bytes(b"a file, where a folder should be")
-    elif fails.endswith("#2"):
+    if fails.endswith("#2"):
         backend.fails = lambda path: path.endswith(":create-task") and bool(backend.tasks)
     else:
         backend.fails = lambda path: path.endswith(fails)
@@ -146,7 +144,7 @@ def test_tasks_that_cannot_be_cancelled_are_named(
 
 
 def test_artifacts_go_where_the_config_says_and_no_task_is_created(
-    builder: Builder, backend: backends.Backend, blobs: FolderStorage, request_: task_builder_pb2.BuildTaskRequest
+    builder: Builder, backend: backends.Backend, blobs: CloudStorage, request_: task_builder_pb2.BuildTaskRequest
 ) -> None:
     request_.task_config.mode = _Mode.TRAINING_ONLY
     answer = builder.build(request_, artifacts_only=True)
@@ -162,7 +160,7 @@ def test_artifacts_go_where_the_config_says_and_no_task_is_created(
 
 
 def test_a_model_of_storage_or_a_zip_file_is_the_same_model(
-    builder: Builder, blobs: FolderStorage, model: Path, request_: task_builder_pb2.BuildTaskRequest, tmp_path: Path
+    builder: Builder, blobs: CloudStorage, model: Path, request_: task_builder_pb2.BuildTaskRequest, tmp_path: Path
 ) -> None:
     request_.task_config.mode = _Mode.TRAINING_ONLY
     building = request_.task_config.federated_learning.learning_process.artifact_building
@@ -178,11 +176,12 @@ def test_a_model_of_storage_or_a_zip_file_is_the_same_model(
         for file in saved.rglob("*"):
             if file.is_file():
                 archive.write(file, file.relative_to(saved))
-    for i, source in enumerate(("gs://in/models/saved", "gs://in/models/model.keras", packed.getvalue())):
-        if isinstance(source, str):
-            request_.saved_model.uri = source
-        else:
+    sources: list[str | bytes] = ["gs://in/models/saved", "gs://in/models/model.keras", packed.getvalue()]
+    for i, source in enumerate(sources):
+        if isinstance(source, bytes):
             request_.saved_model.inline_resource.data = source
+        else:
+            request_.saved_model.uri = source
         building.plan_url, building.client_plan_url, building.checkpoint_url = (f"gs://out/{i}/{name}" for name in "abc")
         assert builder.build(request_, artifacts_only=True).HasField("task_group")
         checkpoints.append(plan_runner.read_checkpoint(blobs.read(f"gs://out/{i}/c")))

@@ -1,18 +1,14 @@
 """What the task builder is connected with, by environment variables.
 
-    TASK_MANAGEMENT_SERVER_URL  of task management; else the secret fc-{ENV}-TASK_MANAGEMENT_SERVER_URL of the project
-    GOOGLE_CLOUD_PROJECT        the project; else the one of the machine
-    ENV                         of the deployment; may be missing
-    LOCAL_OPTS                  --blob_folder 'FOLDER': the backend runs on one machine, and blobs lie there instead of in Cloud Storage
+TASK_MANAGEMENT_SERVER_URL is the address of task management; without it, the secret fc-{ENV}-TASK_MANAGEMENT_SERVER_URL of the project is.
+GOOGLE_CLOUD_PROJECT is the project; without it, the machine's is. ENV is the name of the deployment, and may be missing.
 """
 
 from __future__ import annotations
 
 import base64
 import functools
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +17,7 @@ import google.auth.transport.requests
 import requests
 from google.oauth2 import id_token
 
-from shuffler.services.taskbuilder.artifacts.storage import CloudStorage, FolderStorage, Storage
+from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.client.task_management import TaskManagement
 from shuffler.services.taskbuilder.errors import TaskManagementError, one_line
 
@@ -30,10 +26,6 @@ _SECRETS = "https://secretmanager.googleapis.com"
 _SECRET = "TASK_MANAGEMENT_SERVER_URL"
 _TIMEOUT_SECONDS = 60
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-
-class VariableError(Exception):
-    """A variable cannot be understood; str() is one line for the user."""
 
 
 class Environment:
@@ -45,30 +37,26 @@ class Environment:
         Args:
             variables: of the process.
             secrets_url: of Secret Manager.
-
-        Raises:
-            VariableError: LOCAL_OPTS has no folder.
         """
         self._variables = variables
         self._secrets_url = secrets_url
-        self._local = "LOCAL_OPTS" in variables
-        self._folder = _blob_folder(variables["LOCAL_OPTS"]) if self._local else None
 
-    def storage(self) -> Storage:
+    def storage(self) -> CloudStorage:
         """Where blobs are."""
-        return FolderStorage(self._folder) if self._folder else CloudStorage(self._session)
+        return CloudStorage(self._session)
 
     def task_management(self) -> TaskManagement:
         """The service that creates tasks."""
         return TaskManagement(self._task_management_url, self._token)
 
     @functools.cached_property
-    def _credentials(self) -> tuple[Any, str]:
+    def _credentials(self) -> tuple[Any, str | None]:
         credentials, project = google.auth.default(scopes=[_SCOPE])
         return credentials, self._variables.get("GOOGLE_CLOUD_PROJECT") or project
 
     def _session(self) -> requests.Session:
-        return google.auth.transport.requests.AuthorizedSession(self._credentials[0])
+        session: requests.Session = google.auth.transport.requests.AuthorizedSession(self._credentials[0])
+        return session
 
     @functools.cached_property
     def _url(self) -> str:
@@ -78,20 +66,18 @@ class Environment:
         return self._url
 
     def _token(self) -> str | None:
-        if self._local or urlsplit(self._url).hostname in _LOCAL_HOSTS:
+        if urlsplit(self._url).hostname in _LOCAL_HOSTS:
             return None
         return str(id_token.fetch_id_token(google.auth.transport.requests.Request(), self._url))
 
     def _secret(self) -> str:
-        if self._local:
-            raise TaskManagementError(f"expected the environment variable {_SECRET}, found none")
         environment = self._variables.get("ENV")
         name = "-".join(part for part in ("fc", environment, _SECRET) if part)
         try:
             project = self._credentials[1]
             path = f"{self._secrets_url}/v1/projects/{project}/secrets/{name}/versions/latest:access"
             response = self._session().get(path, timeout=_TIMEOUT_SECONDS)
-        except Exception as e:  # noqa: BLE001 - google-auth and requests have no common error
+        except Exception as e:
             raise TaskManagementError(f"secret {name}: Secret Manager cannot be asked: {one_line(e)}; set {_SECRET} instead") from e
         if response.status_code != requests.codes.ok:
             raise TaskManagementError(f"secret {name} of project {project}: expected 200, found {response.status_code}")
@@ -100,18 +86,6 @@ class Environment:
         if _crc32c(data) != int(payload.get("dataCrc32c", -1)):
             raise TaskManagementError(f"secret {name} of project {project}: its checksum does not fit its content")
         return data.decode().strip()
-
-
-def _blob_folder(options: str) -> Path:
-    """The folder of blobs of the services' LOCAL_OPTS, which has other options, too."""
-    try:
-        words = shlex.split(options)
-    except ValueError as e:
-        raise VariableError(f"LOCAL_OPTS: {e}") from e
-    values = dict(zip(words[::2], words[1::2], strict=False))
-    if not values.get("--blob_folder"):
-        raise VariableError("LOCAL_OPTS: expected --blob_folder 'FOLDER', found none")
-    return Path(values["--blob_folder"]) / "blobs"
 
 
 def _crc32c(data: bytes) -> int:

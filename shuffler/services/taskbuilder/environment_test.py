@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import google.auth
@@ -10,9 +9,8 @@ import google.auth.credentials
 import pytest
 from google.oauth2 import id_token
 
-from shuffler.proto import task_pb2
-from shuffler.services.taskbuilder.artifacts.storage import CloudStorage, FolderStorage
-from shuffler.services.taskbuilder.environment import Environment, VariableError
+import shuffler.proto.task_pb2 as task_pb2
+from shuffler.services.taskbuilder.environment import Environment
 from shuffler.services.taskbuilder.errors import TaskManagementError
 from shuffler.services.taskbuilder.testing import backend as backends
 
@@ -22,27 +20,8 @@ _PATH = "/v1/projects/project/secrets/fc-dev-TASK_MANAGEMENT_SERVER_URL/versions
 @pytest.fixture(autouse=True)
 def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     anonymous: Any = google.auth.credentials.AnonymousCredentials()
-    monkeypatch.setattr(google.auth, "default", lambda scopes: (anonymous, "project"))
+    monkeypatch.setattr(google.auth, "default", lambda **_options: (anonymous, "project"))
     monkeypatch.setattr(id_token, "fetch_id_token", lambda _request, audience: f"token for {audience}")
-
-
-def test_one_machine_has_its_blobs_in_a_folder(tmp_path: Path) -> None:
-    storage = Environment({"LOCAL_OPTS": f"--public_url http://127.0.0.1:1 --blob_folder '{tmp_path}'"}).storage()
-    assert isinstance(storage, FolderStorage)
-    storage.write("gs://bucket/key", b"content")
-    assert (tmp_path / "blobs/bucket/key").read_bytes() == b"Content-Encoding: identity\n\ncontent"
-    assert isinstance(Environment({}).storage(), CloudStorage)
-
-
-@pytest.mark.parametrize("options", ["", "--blob_folder", "--blob_folder ''", "--blob_folder 'x"])
-def test_one_machine_needs_a_folder(options: str) -> None:
-    with pytest.raises(VariableError, match="^LOCAL_OPTS: .*$"):
-        Environment({"LOCAL_OPTS": options})
-
-
-def test_one_machine_needs_an_address() -> None:
-    with pytest.raises(TaskManagementError, match="expected the environment variable TASK_MANAGEMENT_SERVER_URL, found none"):
-        Environment({"LOCAL_OPTS": "--blob_folder /x"}).task_management().create(task_pb2.Task(population_name="p"))
 
 
 def test_this_machine_gets_no_token() -> None:
@@ -51,7 +30,7 @@ def test_this_machine_gets_no_token() -> None:
         assert "Authorization" not in backend.headers
 
 
-def test_the_address_may_be_a_secret_whose_checksum_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_may_be_a_secret_whose_checksum_is_checked() -> None:
     with backends.running() as backend:
         connected = Environment({"ENV": "dev"}, backend.url)
         # The check value of CRC-32C.
@@ -62,7 +41,9 @@ def test_the_address_may_be_a_secret_whose_checksum_is_checked(monkeypatch: pyte
         with pytest.raises(TaskManagementError, match="task management cannot be reached at 123456789"):
             connected.task_management().create(task_pb2.Task(population_name="p"))
         other = Environment({"ENV": "absent"}, backend.url)
-        with pytest.raises(TaskManagementError, match="secret fc-absent-TASK_MANAGEMENT_SERVER_URL of project project: expected 200, found 404"):
+        with pytest.raises(
+            TaskManagementError, match="secret fc-absent-TASK_MANAGEMENT_SERVER_URL of project project: expected 200, found 404"
+        ):
             other.task_management().create(task_pb2.Task(population_name="p"))
 
 

@@ -36,12 +36,12 @@ def main(argv: list[str]) -> None:
     # The import takes seconds.
     from shuffler.services.taskbuilder import build, environment, server, tensorflow_check
 
+    connected = environment.Environment(os.environ)
+    builder = build.Builder(connected.storage(), connected.task_management())
     try:
-        connected = environment.Environment(os.environ)
-        builder = build.Builder(connected.storage(), connected.task_management())
         version = tensorflow_check.execute_graph()
         listener = socket.create_server(("0.0.0.0", _PORT.value), backlog=1024)
-    except (environment.VariableError, tensorflow_check.TensorFlowError, OSError) as e:
+    except (tensorflow_check.TensorFlowError, OSError) as e:
         logging.error("cannot start: %s", e)
         sys.exit(1)
     wsgi = create_server(server.create_app(version, builder), sockets=[listener])

@@ -26,11 +26,13 @@ from google.auth import impersonated_credentials
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-from shuffler.proto import task_builder_pb2
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.errors import StorageError, one_line
 
-_SAVED_MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder or .keras file; a gs:// address is read by the task builder.", required=True)
+_SAVED_MODEL = flags.DEFINE_string(
+    "saved_model", None, "SavedModel folder or .keras file; a gs:// address is read by the task builder.", required=True
+)
 _TASK_CONFIG = flags.DEFINE_string("task_config", None, "TaskConfig in text format: a file, or a gs:// address.", required=True)
 _SERVER = flags.DEFINE_string("task_builder_server", "http://localhost:5000/", "Address of the task builder.")
 _POPULATION = flags.DEFINE_string("population_name", None, "Population of the tasks, instead of the one in the config.")
@@ -62,7 +64,8 @@ def _session() -> requests.Session:
     credentials, _ = google.auth.default(scopes=[_SCOPE])
     if _IMPERSONATE.value:
         credentials = impersonated_credentials.Credentials(credentials, _IMPERSONATE.value, [_SCOPE])
-    return google.auth.transport.requests.AuthorizedSession(credentials)
+    session: requests.Session = google.auth.transport.requests.AuthorizedSession(credentials)
+    return session
 
 
 def read_config(address: str) -> task_builder_pb2.TaskConfig:
@@ -105,7 +108,9 @@ def read_model(address: str) -> Any:
     return request.saved_model
 
 
-def ask(server: str, request: task_builder_pb2.BuildTaskRequest, *, artifacts_only: bool, api_key: str | None) -> task_builder_pb2.BuildTaskResponse:
+def ask(
+    server: str, request: task_builder_pb2.BuildTaskRequest, *, artifacts_only: bool, api_key: str | None
+) -> task_builder_pb2.BuildTaskResponse:
     """Sends a request.
 
     Raises:

@@ -13,7 +13,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from shuffler.proto import task_builder_pb2
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder import task_builder_client
 
 _CONFIG = 'population_name: "people" label_name: "y"'

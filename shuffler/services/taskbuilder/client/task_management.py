@@ -8,7 +8,7 @@ from urllib.parse import quote
 import requests
 from google.protobuf.message import DecodeError
 
-from shuffler.proto import task_pb2
+import shuffler.proto.task_pb2 as task_pb2
 from shuffler.services.taskbuilder.errors import TaskManagementError, one_line
 
 _TIMEOUT_SECONDS = 60
@@ -49,7 +49,7 @@ class TaskManagement:
             if token:
                 headers["Authorization"] = f"Bearer {token}"
             response = requests.post(url + path, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
-        except Exception as e:  # noqa: BLE001 - google-auth and requests have no common error
+        except Exception as e:
             raise TaskManagementError(f"task management cannot be reached at {url}: {one_line(e)}") from e
         if response.status_code != requests.codes.ok:
             raise TaskManagementError(f"task management answered {response.status_code} to {path}: {one_line(response.text, 300)}")

@@ -6,7 +6,7 @@ import enum
 import re
 from dataclasses import dataclass
 
-from shuffler.proto import task_builder_pb2
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder.errors import InvalidRequestError
 
 # The smallest population that delta and sampling are reckoned for.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import text_format
 
-from shuffler.proto import task_builder_pb2
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder.config import settings
 from shuffler.services.taskbuilder.errors import InvalidRequestError
 

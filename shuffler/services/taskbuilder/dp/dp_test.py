@@ -157,7 +157,9 @@ def test_what_is_not_finite_is_refused_and_changes_nothing(bad: dict[str, float]
     before = session.to_intermediate_update()
     ((name, value),) = bad.items()
     with pytest.raises(tf.errors.InvalidArgumentError, match=re.escape(f"update/{name}: expected finite numbers")):
-        session.accumulate_client_update(plan_runner.write_checkpoint({**good, f"update/{name}": np.full_like(good[f"update/{name}"], value)}))
+        session.accumulate_client_update(
+            plan_runner.write_checkpoint({**good, f"update/{name}": np.full_like(good[f"update/{name}"], value)})
+        )
     shape = {**good, "update/1/0": np.ones(3, np.float32)}
     for other in (shape, {name: tensor for name, tensor in good.items() if name != "update/1/0"}):
         with pytest.raises((tf.errors.InvalidArgumentError, tf.errors.NotFoundError)):

@@ -32,8 +32,8 @@ def bound(update: Sequence[Any]) -> tuple[list[Any], Any]:
 def entropy() -> Any:
     """Draws a seed from the operating system: int64 of shape [2].
 
-    TensorFlow's own operations seed themselves with 32 bits, which can be tried out. This reads 16 lines of random bytes, about 4 kB, and hashes
-    them.
+    TensorFlow's own operations seed themselves with 32 bits, which can be tried out. This reads 16 lines of random bytes, about 4 kB, and
+    hashes them.
     """
     lines = tf.data.TextLineDataset(_ENTROPY, buffer_size=4096).take(16)
     text = lines.reduce(tf.constant(""), lambda before, line: tf.strings.join([before, line]))
@@ -62,7 +62,9 @@ class Mechanism:
         adaptive: whether the clip norm follows the norms of the updates.
     """
 
-    def __init__(self, shapes: Sequence[Any], *, noise_multiplier: float, clients: int, clip_norm: float, adaptive: bool, tree_rounds: int) -> None:
+    def __init__(
+        self, shapes: Sequence[Any], *, noise_multiplier: float, clients: int, clip_norm: float, adaptive: bool, tree_rounds: int
+    ) -> None:
         """Makes a mechanism.
 
         Args:
@@ -109,7 +111,7 @@ class Mechanism:
 
     def clip(self, update: Sequence[Any]) -> tuple[list[Any], Any]:
         """What a device does: the update in units of the clip norm, and whether it was within it (1.0 or 0.0)."""
-        sane = tf.reduce_all([tf.reduce_max(tf.abs(tensor), axis=None) <= self._zeroing for tensor in update if tensor.shape.num_elements()])
+        sane = tf.reduce_all([tf.reduce_all(tf.abs(tensor) <= self._zeroing) for tensor in update])
         scaled = [tf.where(sane, tensor, tf.zeros_like(tensor)) / tf.cast(self._clip_norm, tensor.dtype) for tensor in update]
         bounded, norm = bound(scaled)
         return bounded, tf.cast(norm <= 1.0, tf.float32)

@@ -174,7 +174,10 @@ class TrainingProcess:
         else:
             step = [-tf.math.divide_no_nan(total, tf.cast(examples, total.dtype)) for total in self._gradients]
             weight = examples
-        return {**_prefixed("0", {name: tf.identity(total) for name, total in self._metrics.sums.items()}), **self._contribution(step, weight)}
+        return {
+            **_prefixed("0", {name: tf.identity(total) for name, total in self._metrics.sums.items()}),
+            **self._contribution(step, weight),
+        }
 
     def check(self, update: Mapping[str, Any]) -> dict[str, Any]:
         """With privacy, no device counts for more than one, whatever it sent."""

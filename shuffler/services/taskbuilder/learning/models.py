@@ -75,7 +75,9 @@ class Model:
         parsed = tf.io.parse_example(
             examples, {name: tf.io.FixedLenFeature(feature.shape, _PARSED_AS[feature.dtype]) for name, feature in features.items()}
         )
-        batch = {name: tf.cast(parsed[name], feature.dtype) if feature.dtype == tf.int32 else parsed[name] for name, feature in features.items()}
+        batch = {
+            name: tf.cast(parsed[name], feature.dtype) if feature.dtype == tf.int32 else parsed[name] for name, feature in features.items()
+        }
         inputs = [batch[feature.name] for feature in self.inputs]
         if isinstance(self.keras.input, dict):
             return dict(zip(self.keras.input, inputs, strict=True)), batch[self.label.name]
@@ -105,7 +107,7 @@ def load(path: Path, label_name: str) -> Model:
         # Python code in a model (a Lambda layer) is refused, whatever the format: who asks for a task is no reason to run it here.
         with serialization_lib.SafeModeScope(safe_mode=True):
             loaded = tf.keras.models.load_model(path)
-    except Exception as e:  # noqa: BLE001 - Keras raises whatever the content of a model provokes
+    except Exception as e:
         raise ModelError(f"model: Keras cannot load it: {one_line(e)}") from e
     if not isinstance(loaded, tf.keras.Model):
         raise ModelError("model: expected a Keras model, found a SavedModel of another kind; save it with model.save()")

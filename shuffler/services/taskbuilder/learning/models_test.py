@@ -95,7 +95,10 @@ def test_a_model_that_cannot_be_used_is_refused_with_a_reason() -> None:
         (_compiled(tf.keras.Model(two, [_Layers.Dense(1)(two), _Layers.Dense(1)(two)])), "expected one output, found several"),
         (_compiled(tf.keras.Sequential([_Layers.Flatten(input_shape=(2,))])), "expected variables that can be trained, found none"),
         (_compiled(tf.keras.Sequential([_Layers.LSTM(1, input_shape=(None, 2))])), "input 'x': expected a shape that is fixed but for the"),
-        (_compiled(tf.keras.Sequential([_Layers.Dense(1, input_shape=(2,), dtype="float64")])), "input 'x': expected float32, int32, int64"),
+        (
+            _compiled(tf.keras.Sequential([_Layers.Dense(1, input_shape=(2,), dtype="float64")])),
+            "input 'x': expected float32, int32, int64",
+        ),
     ):
         with pytest.raises(ModelError, match=reason):
             models.of(keras, "")

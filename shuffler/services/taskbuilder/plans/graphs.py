@@ -1,7 +1,8 @@
 """GraphDefs that are put together of traced functions, and the V1 checkpoints that they read and write.
 
-A function is written with variables of the eager world, traced by tf.function (which orders its side effects), and inlined: each variable that
-it captures becomes a VarHandleOp of the GraphDef. So the same code runs eagerly in a test and, by name, in the session of a service or device.
+A function is written with variables of the eager world, traced by tf.function (which orders its side effects), and inlined: each variable
+that it captures becomes a VarHandleOp of the GraphDef. So the same code runs eagerly in a test and, by name, in the session of a service or
+device.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tensorflow as tf
 from google.protobuf import any_pb2
 from tensorflow.core.protobuf.saver_pb2 import SaverDef
 
-from shuffler.proto.plan import plan_pb2
+import shuffler.proto.plan.plan_pb2 as plan_pb2
 from shuffler.services.taskbuilder.errors import ArtifactError
 
 

@@ -1,7 +1,8 @@
 """Plans: what the services and devices run of a process, by the names that a Plan gives them.
 
-A device has one graph with three inputs: the path of the client checkpoint, the path to write its update to, and the token of its examples. The
-token is the path of a TFRecord file of serialized tf.Examples: a stock TensorFlow can read that, unlike the reference's ExternalDataset.
+A device has one graph with three inputs: the path of the client checkpoint, the path to write its update to, and the token of its
+examples. The token is the path of a TFRecord file of serialized tf.Examples: a stock TensorFlow can read that, unlike the reference's
+ExternalDataset.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from shuffler.proto.plan import plan_pb2
+import shuffler.proto.plan.plan_pb2 as plan_pb2
 from shuffler.services.taskbuilder.learning.algorithms import Process
 from shuffler.services.taskbuilder.plans.graphs import PlanGraph, read, read_into, write
 
@@ -153,8 +154,12 @@ def server_plan_v2(process: Process, phase: plan_pb2.ClientPhase) -> plan_pb2.Pl
         return results
 
     results = _specs(process.results)
-    prepare_graph, prepare_spec = _run("prepare", prepare, ("server_state_input", "client_checkpoint_output", "intermediate_state_output"), {})
-    result_graph, result_spec = _run("result", result, ("intermediate_state_input", "aggregate_result_input", "server_state_output"), results)
+    prepare_graph, prepare_spec = _run(
+        "prepare", prepare, ("server_state_input", "client_checkpoint_output", "intermediate_state_output"), {}
+    )
+    result_graph, result_spec = _run(
+        "result", result, ("intermediate_state_input", "aggregate_result_input", "server_state_output"), results
+    )
     prepare_paths = [spec.name for spec in prepare_spec.input_tensor_specs]
     result_paths = [spec.name for spec in result_spec.input_tensor_specs]
     server = plan_pb2.ServerPhaseV2(

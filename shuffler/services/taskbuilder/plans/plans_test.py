@@ -45,9 +45,7 @@ def _model() -> models.Model:
 def _clients() -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
     """Four devices with different numbers of examples; batches of three do not fit."""
     random = np.random.default_rng(1)
-    return [
-        (random.normal(size=(count, _FEATURES)).astype(np.float32), random.integers(_CLASSES, size=count)) for count in (3, 7, 10, 1)
-    ]
+    return [(random.normal(size=(count, _FEATURES)).astype(np.float32), random.integers(_CLASSES, size=count)) for count in (3, 7, 10, 1)]
 
 
 def _files(folder: Path) -> list[str]:
@@ -71,7 +69,9 @@ def _gradient(weights: Weights, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]
 
 class _Adam:
     def __init__(self, rate: float) -> None:
-        self._rate, self._t, self._m, self._v = rate, 0, [0.0, 0.0], [0.0, 0.0]
+        self._rate, self._t = rate, 0
+        self._m: Weights = [np.zeros(()), np.zeros(())]
+        self._v: Weights = [np.zeros(()), np.zeros(())]
 
     def step(self, weights: Weights, gradients: Weights) -> Weights:
         self._t += 1
@@ -110,7 +110,7 @@ def _plain(training: Training, weights: Weights) -> list[tuple[Weights, float, f
                 losses, right = losses + loss * len(y[i : i + _BATCH]), right + count
             steps.append([after - before for after, before in zip(local, weights, strict=True)])
             shares.append(1.0)
-        mean = [sum(share * step[i] for share, step in zip(shares, steps, strict=True)) / sum(shares) for i in range(2)]
+        mean = [np.average([step[i] for step in steps], axis=0, weights=shares) for i in range(2)]
         weights = server.step(weights, [-m for m in mean])
         examples = sum(len(y) for _, y in _clients())
         rounds.append((weights, losses / examples, right / examples))
@@ -126,7 +126,12 @@ def _close(checkpoint: bytes, prefix: str, weights: Weights) -> None:
 @pytest.mark.parametrize("second_kind", [False, True], ids=["v1", "v2"])
 @pytest.mark.parametrize(
     ("algorithm", "client_adam", "server_adam"),
-    [(Algorithm.FED_AVG, False, False), (Algorithm.FED_AVG, True, True), (Algorithm.FED_SGD, False, False), (Algorithm.FED_SGD, False, True)],
+    [
+        (Algorithm.FED_AVG, False, False),
+        (Algorithm.FED_AVG, True, True),
+        (Algorithm.FED_SGD, False, False),
+        (Algorithm.FED_SGD, False, True),
+    ],
 )
 def test_rounds_equal_plain_federated_learning(
     tmp_path: Path, algorithm: Algorithm, client_adam: bool, server_adam: bool, second_kind: bool

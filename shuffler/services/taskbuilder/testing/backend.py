@@ -11,9 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from shuffler.proto import task_pb2
+import shuffler.proto.task_pb2 as task_pb2
 
-# CRC-32C of the secret's value, as Secret Manager sends it; of b"123456789" it would be 0xE3069283.
 Answer = tuple[int, bytes]
 
 
@@ -23,7 +22,7 @@ class Backend:
     Attributes:
         tasks: that were created, by number.
         cancelled: numbers.
-        blobs: of Cloud Storage, by address.
+        blobs: of Cloud Storage, by address; of signed URLs, below /signed/, by path and query.
         headers: of the last request.
         fails: says of a path whether it is answered by 503.
         secrets: answers of Secret Manager, by path.
@@ -57,6 +56,9 @@ class Backend:
         if uploaded and method == "POST":
             self.blobs[f"gs://{uploaded[1]}/{query['name']}"] = body
             return 200, b"{}"
+        if method == "PUT" and parts.path.startswith("/signed/"):
+            self.blobs[address] = body
+            return 201, b""
         listed = re.fullmatch(r"/storage/v1/b/([^/]+)/o", parts.path)
         if listed:
             return 200, self._list(f"gs://{listed[1]}/", query)
@@ -105,7 +107,7 @@ def running() -> Iterator[Backend]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _answer  # noqa: N815 - the names of http.server
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the names of http.server
 
         def log_message(self, *_arguments: object) -> None:
             pass

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from shuffler.proto.plan import plan_pb2
+import shuffler.proto.plan.plan_pb2 as plan_pb2
 
 Tensors = dict[str, Any]
 
@@ -105,28 +105,35 @@ class PhaseSession:
         return str(tensor)
 
     def accumulate_client_update(self, update: bytes) -> None:
+        """Adds the update of a device."""
         self._initialize()
         self._restore(self._phase.read_update, update)
         self._session.run(self._phase.aggregate_into_accumulators_op)
 
     def accumulate_intermediate_update(self, update: bytes) -> None:
+        """Adds what another session summed."""
         self._initialize()
         self._restore(self._phase.read_intermediate_update, update)
         self._session.run(self._phase.intermediate_aggregate_into_accumulators_op)
 
     def to_intermediate_update(self) -> bytes:
+        """The sums."""
         return self._save(self._phase.write_intermediate_update)
 
     def apply_aggregated_updates(self) -> None:
+        """Makes the server's step."""
         self._session.run(self._phase.apply_aggregrated_updates_op, self._seed)
 
     def to_checkpoint(self) -> bytes:
+        """The server's checkpoint."""
         return self._save(self._plan.server_savepoint)
 
     def client_checkpoint(self) -> bytes:
+        """What devices download."""
         return self._save(self._phase.write_client_init)
 
     def metrics(self) -> dict[str, float]:
+        """By name."""
         return {metric.stat_name: float(self._session.run(metric.variable_name + ":0")) for metric in self._plan.metrics}
 
     def _initialize(self) -> None:
