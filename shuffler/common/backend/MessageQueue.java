@@ -2,7 +2,9 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.back
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Messages;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.gcp.PubSubMessages;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.local.QueueMessages;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.FcpOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
@@ -12,6 +14,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.B
 import io.micrometer.core.instrument.MeterRegistry;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -20,7 +23,7 @@ import org.springframework.context.annotation.Profile;
 
 /** The messages between services. On one machine they are in tables beside those of the tasks. */
 @Configuration(proxyBeanMethods = false)
-@Import(MessageQueue.Local.class)
+@Import({MessageQueue.Cloud.class, MessageQueue.Local.class})
 public class MessageQueue {
   /**
    * The options without which there are none.
@@ -30,7 +33,7 @@ public class MessageQueue {
   public static List<Option<?>> needs(StartOptions options, List<Option<?>> names) {
     return switch (options.profile()) {
       case LOCAL -> List.of(LocalOptions.DATABASE_URL, LocalOptions.DATABASE_USER, LocalOptions.DATABASE_PASSWORD);
-      case GCP -> names;
+      case GCP -> Stream.concat(names.stream(), Stream.of(FcpOptions.PROJECT_ID)).<Option<?>>map(name -> name).toList();
     };
   }
 
@@ -45,6 +48,15 @@ public class MessageQueue {
   @Bean
   QueueNames queueNames(@Qualifier("fcpOptions") OptionValues fcp) {
     return QueueNames.of(fcp);
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @Profile("gcp")
+  static class Cloud {
+    @Bean
+    PubSubMessages messages(@Qualifier("fcpOptions") OptionValues fcp) {
+      return new PubSubMessages(fcp.get(FcpOptions.PROJECT_ID).orElseThrow());
+    }
   }
 
   @Configuration(proxyBeanMethods = false)

@@ -1,7 +1,10 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle;
 
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.InvalidOptionsException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.gcp.CloudOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.gcp.CloudOptionsException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.HealthController;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.ReadinessCheck;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.ServiceName;
@@ -48,12 +51,28 @@ public final class ServiceApplication {
       if (arguments.length > 0) {
         throw StartException.usage("the command line takes no arguments; see FCP_OPTS");
       }
-      StartOptions options = StartOptions.of(System.getenv(), port);
-      options.require(needs.apply(options));
-      start(application, name, options, List.of(checks));
+      StartOptions given = StartOptions.of(System.getenv(), port);
+      start(application, name, given.profile() == Profile.GCP ? completed(given, needs) : required(given, needs), List.of(checks));
     } catch (StartException problem) {
       System.err.println(name + " cannot start: " + problem.getMessage());
       System.exit(problem.exitCode());
+    }
+  }
+
+  private static StartOptions required(StartOptions options, Function<StartOptions, List<Option<?>>> needs) {
+    options.require(needs.apply(options));
+    return options;
+  }
+
+  /** Looks in Google Cloud for what the variables do not give; the client goes on, since other options are read later. */
+  private static StartOptions completed(StartOptions given, Function<StartOptions, List<Option<?>>> needs) {
+    CloudOptions cloud = new CloudOptions(given.fcp(), given.security());
+    try {
+      return required(given.with(cloud.fcp(), cloud.security()), needs);
+    } catch (InvalidOptionsException malformed) {
+      throw StartException.usage(malformed.getMessage());
+    } catch (CloudOptionsException unknown) {
+      throw StartException.failure(unknown.getMessage());
     }
   }
 

@@ -42,6 +42,11 @@ public record StartOptions(
         options(LocalOptions.TABLE, profile == Profile.LOCAL ? environment : Map.of()));
   }
 
+  /** The same with other values of the first two tables. */
+  StartOptions with(OptionValues newFcp, OptionValues newSecurity) {
+    return new StartOptions(profile, port, newFcp, newSecurity, encryption, local);
+  }
+
   /**
    * Checks that options have values, but for those that the profile does not have.
    *

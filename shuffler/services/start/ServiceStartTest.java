@@ -84,10 +84,11 @@ class ServiceStartTest {
     return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
   }
 
-  @ParameterizedTest
-  @CsvSource("collector, Collector")
-  void serviceAnswersLogsJsonAndStopsOnSigterm(String service, String name) throws Exception {
+  @Test
+  void serviceAnswersLogsJsonAndStopsOnSigterm() throws Exception {
+    nativeLibraries = Optional.of(Path.of("shuffler/native").toAbsolutePath());
     Map<String, String> environment = Map.of(
+        "LD_LIBRARY_PATH", Path.of(System.getenv("LIBCXX")).toAbsolutePath().toString(),
         "PORT", "0",
         "FCP_OPTS", "--model_cdn_signing_key_value_a 'hush'",
         // Spring Boot itself would read these.
@@ -95,11 +96,11 @@ class ServiceStartTest {
         "SPRING_APPLICATION_JSON", "{\"server\":{\"port\":1}}",
         "SPRING_CONFIG_LOCATION", "file:/");
     List<String> log = new ArrayList<>();
-    BufferedReader output = start(service, environment);
+    BufferedReader output = start("task_scheduler", environment);
     String port = waitFor("Tomcat started on port ([0-9]+)", output, log);
-    assertThat(get(port, "/healthz").body()).isEqualTo("Greetings from " + name + " Spring Boot! Health check. \n");
+    assertThat(get(port, "/healthz").body()).isEqualTo("Greetings from Task Scheduler Spring Boot! Health check. \n");
     HttpResponse<String> ready = get(port, "/ready");
-    assertThat(ready.body()).isEqualTo("Greetings from " + name + " Spring Boot! Ready check. \n");
+    assertThat(ready.body()).startsWith("Greetings from Task Scheduler Spring Boot! Ready check. \n");
     assertThat(ready.statusCode()).isEqualTo(200);
     assertThat(get(port, "/actuator/prometheus").body()).contains("http_server_requests");
 
@@ -131,7 +132,7 @@ class ServiceStartTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"task_assignment, Task Assignment", "task_management, Task Management"})
+  @CsvSource({"task_assignment, Task Assignment", "task_management, Task Management", "collector, Collector"})
   void serviceWithoutItsDatabaseAnswersThatItIsNotReady(String service, String name) throws Exception {
     List<String> log = new ArrayList<>();
     String port = waitFor("Tomcat started on port ([0-9]+)", start(service, local("0")), log);
@@ -173,8 +174,8 @@ class ServiceStartTest {
   @Test
   void localProfileLogsForPeople() throws Exception {
     List<String> log = new ArrayList<>();
-    waitFor("(Started CollectorApplication)", start("collector", Map.of("PORT", "0", "SPRING_PROFILES_ACTIVE", "local")), log);
-    assertThat(log).isNotEmpty().allMatch(line -> line.matches("[0-9T:.Z+-]+ +INFO .*"));
+    waitFor("(Started CollectorApplication)", start("collector", local("0")), log);
+    assertThat(log).isNotEmpty().allMatch(line -> line.matches("[0-9T:.Z+-]+ +(INFO|WARN|ERROR) .*"));
   }
 
   @ParameterizedTest
@@ -208,11 +209,11 @@ class ServiceStartTest {
   @Test
   void portInUseStopsTheStartWithoutStackTrace() throws Exception {
     try (ServerSocket taken = new ServerSocket(0)) {
-      BufferedReader output = start("collector", Map.of("PORT", Integer.toString(taken.getLocalPort())));
+      BufferedReader output = start("collector", local(Integer.toString(taken.getLocalPort())));
       List<String> log = output.lines().toList();
       assertThat(process.waitFor()).isEqualTo(1);
-      assertThat(log).last().asString().contains("Port " + taken.getLocalPort() + " was already in use");
-      assertThat(log).noneMatch(line -> line.contains("\\tat "));
+      assertThat(log).anyMatch(line -> line.contains("Port " + taken.getLocalPort() + " was already in use"));
+      assertThat(log).noneMatch(line -> line.startsWith("\tat "));
       assertThat(standardError()).isEmpty();
     }
   }
