@@ -9,6 +9,7 @@ from pathlib import Path
 from shuffler.e2e.services import Service
 from tools.containers.container import Container, Response
 from tools.containers.layers import Root
+from tools.containers.local_options import ALONE
 
 
 def _status(container: Container) -> dict[str, str]:
@@ -23,15 +24,10 @@ def _writable(container: Container) -> set[str]:
     return {mount[1] for mount in mounts if "rw" in mount[3].split(",")}
 
 
-# Nobody is there: the container has a network of its own.
-_LOCAL_OPTIONS = (
-    "--database_url jdbc:postgresql://127.0.0.1:5432/tasks --metrics_database_url jdbc:postgresql://127.0.0.1:5432/metrics "
-    "--database_user nobody --database_password '' --blob_folder /tmp/blobs --public_url http://127.0.0.1:8083"
-)
 # Well-formed; what the services start with without it, their own tests show.
 _ENVIRONMENT = {
     "FCP_OPTS": "--environment 'e2e' --upload_timeout_minutes 15",
-    "LOCAL_OPTS": _LOCAL_OPTIONS,
+    "LOCAL_OPTS": ALONE,
     "SPRING_PROFILES_ACTIVE": "local",
 }
 

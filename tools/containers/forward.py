@@ -42,8 +42,7 @@ class Forwarder(socketserver.ThreadingTCPServer):
         self.connect = connect
 
     def handle_error(self, request: object, client_address: object) -> None:
-        # The service does not listen yet or has ended: the client sees its connection closed, as it would without a forwarder.
-        pass
+        """Does nothing: if the service does not listen, the client sees its connection closed, as it would without a forwarder."""
 
 
 class _Connection(socketserver.BaseRequestHandler):

@@ -1,6 +1,6 @@
-"""The backend of one machine: PostgreSQL and the services' images, in one network of their own. scripts/local_backend.sh starts and ends it.
+"""The backend of one machine, PostgreSQL and the services' images in one network of their own, as scripts/local_backend.sh starts it.
 
-    local_backend stage FOLDER      puts what it consists of into FOLDER, and this program, too: no build changes a backend that runs
+    local_backend stage FOLDER      puts what it consists of into FOLDER, this program, too: no build changes a backend that runs
     local_backend [--port N] serve  runs it out of the current folder, until SIGTERM or SIGINT
 
 In the folder, `status` says how it goes: the first line is `starting`, `ready`, `stopping` or `failed: <why>`, then comes a line for each
@@ -36,6 +36,7 @@ from tools.containers import forward
 from tools.containers.bundle import Mount
 from tools.containers.container import Container
 from tools.containers.layers import LayerStore, Root
+from tools.containers.local_options import DATABASE_PORT, local_options
 from tools.proof import bazel
 
 _PORT = flags.DEFINE_integer(
@@ -45,7 +46,6 @@ _PORT = flags.DEFINE_integer(
 # In the order of their ports. Task assignment is where its image listens.
 SERVICES = ("task_management", "task_assignment", "collector", "task_scheduler")
 DATABASE = "postgresql"
-_DATABASE_PORT = 5432
 _DATABASE_USER = "federatedcompute"
 # All run as the user of the images that are not for a TEE, since they share a folder.
 _USER = 65532
@@ -161,7 +161,7 @@ class _Postgres:
     """A PostgreSQL server, as a user of its own in a folder of its own, that only this network reaches. Durable, as its defaults are."""
 
     def __init__(self, programs: Path, data: Path, log: Path) -> None:
-        options = {"listen_addresses": "127.0.0.1", "port": _DATABASE_PORT, "unix_socket_directories": "", "max_connections": 500}
+        options = {"listen_addresses": "127.0.0.1", "port": DATABASE_PORT, "unix_socket_directories": "", "max_connections": 500}
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -182,7 +182,7 @@ class _Postgres:
 
     def ready(self) -> str:
         try:
-            with socket.create_connection(("127.0.0.1", _DATABASE_PORT), timeout=5):
+            with socket.create_connection(("127.0.0.1", DATABASE_PORT), timeout=5):
                 return ""
         except OSError:
             return "no answer yet"
@@ -366,18 +366,14 @@ class Backend:
         member.process = _Service(container, self._ports[member.name])
 
     def _variables(self, service: str) -> dict[str, str]:
-        address = f"jdbc:postgresql://127.0.0.1:{_DATABASE_PORT}"
-        options = {
-            "database_url": f"{address}/tasks",
-            "metrics_database_url": f"{address}/metrics",
-            "database_user": _DATABASE_USER,
-            "database_password": self._password,
-            "blob_folder": "/blobs",
-            "public_url": f"http://127.0.0.1:{self._ports['task_assignment']}",
-        }
         return {
             **self._env,
-            "LOCAL_OPTS": " ".join(f"--{name} '{value}'" for name, value in options.items()),
+            "LOCAL_OPTS": local_options(
+                user=_DATABASE_USER,
+                password=self._password,
+                blob_folder="/blobs",
+                public_url=f"http://127.0.0.1:{self._ports['task_assignment']}",
+            ),
             "SPRING_PROFILES_ACTIVE": "local",
             "PORT": str(self._ports[service]),
             # They share the machine's memory.

@@ -2,8 +2,8 @@
 
     bazel run //tools/containers:run -- [--port N] [--profile local|gcp] SERVICE
 
-BUILD_ENGINE says what starts it: `docker` and `podman`, whose daemon answers to the docker client; `rootfs`, which is crun. FCP_OPTS and
-SECURITY_OPTS reach the service. Ctrl-C stops it and leaves no process, container or root file system behind; what stays if this process is
+BUILD_ENGINE says what starts it: `docker` and `podman`, whose daemon answers to the docker client; `rootfs`, which is crun. FCP_OPTS,
+SECURITY_OPTS and LOCAL_OPTS reach the service. Ctrl-C stops it and leaves no process, container or root file system behind; what stays if this process is
 killed, the next start removes. Exit codes: see tools/image_hash/image_hash/errors.py; 0 after Ctrl-C.
 """
 
@@ -33,13 +33,14 @@ from ocilib.layout import Image
 from tools.containers import forward
 from tools.containers.container import Container
 from tools.containers.layers import LayerStore, Root
+from tools.containers.local_options import ALONE
 from tools.proof import bazel
 
 _PORT = flags.DEFINE_integer("port", None, "Port on the loopback address; without it the service's own, 0 for a free one.", 0, 65535)
 _PROFILE = flags.DEFINE_enum("profile", "local", ["local", "gcp"], "SPRING_PROFILES_ACTIVE of the service.")
 
 # What the operator of a service may set; ENCRYPTION_OPTS is part of the image.
-_PASSED = ("FCP_OPTS", "SECURITY_OPTS")
+_PASSED = ("FCP_OPTS", "LOCAL_OPTS", "SECURITY_OPTS")
 _POLL_SECONDS = 0.1
 # In the folder of a run, and in the store itself.
 _LOCK = "lock"
@@ -350,7 +351,8 @@ def main(argv: list[str]) -> None:
         raise errors.UsageError(f"expected one of the services {', '.join(sorted(bazel.images()))}; found {' '.join(argv) or 'none'}")
     service = argv[0]
     chosen = engine()
-    env = {name: os.environ[name] for name in _PASSED if name in os.environ} | {"SPRING_PROFILES_ACTIVE": _PROFILE.value}
+    env = {"LOCAL_OPTS": ALONE} | {name: os.environ[name] for name in _PASSED if name in os.environ}
+    env["SPRING_PROFILES_ACTIVE"] = _PROFILE.value
     # What docker_run.sh keeps from one run to the next.
     store = pathlib.Path.home() / ".cache" / "bazel" / "image_layers"
     catch_signals()

@@ -21,6 +21,7 @@ from runfiles import Runfiles
 
 from tools.containers import forward, run
 from tools.containers.example_image import write_image
+from tools.containers.local_options import ALONE
 
 _DOCKER = """#!/bin/sh
 echo "$@" >>"$RECORD"
@@ -38,6 +39,9 @@ logs) echo log of the service ;;
 wait) echo 64 ;;
 esac
 """
+
+
+_LOCAL = {"SPRING_PROFILES_ACTIVE": "local", "LOCAL_OPTS": ALONE}
 
 
 def _free_port() -> int:
@@ -95,7 +99,7 @@ def _processes_below(folder: Path) -> list[str]:
 
 def test_one_that_was_killed_leaves_no_process_and_the_next_start_removes_its_files(tmp_path: Path) -> None:
     store, output, port = tmp_path / "store", tmp_path / "output", _free_port()
-    killed = _start(output, port, {"SPRING_PROFILES_ACTIVE": "local"}, store)
+    killed = _start(output, port, _LOCAL, store)
     deadline = time.monotonic() + 200
     while "Starting CollectorApplication" not in (output.read_text("utf-8") if output.exists() else ""):
         assert killed.is_alive() and time.monotonic() < deadline
@@ -134,7 +138,7 @@ def test_what_runs_is_not_removed_by_another_start(tmp_path: Path, record: Path)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_url_answers_outside_of_the_container_and_a_signal_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     output, port, store = tmp_path / "output", _free_port(), tmp_path / "store"
-    process = _start(output, port, {"SPRING_PROFILES_ACTIVE": "local"}, store)
+    process = _start(output, port, _LOCAL, store)
     try:
         deadline = time.monotonic() + 200
         while f"collector: http://127.0.0.1:{port}/ (" not in output.read_text("utf-8") if output.exists() else True:
