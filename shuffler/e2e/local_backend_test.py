@@ -116,7 +116,8 @@ class _Backend:
         assert left == []
 
     def _logs(self) -> str:
-        return "\n".join(f"== {path}\n{path.read_text('utf-8', 'replace')[-3000:]}" for path in sorted((self.folder / "logs").glob("*.log")))
+        logs = sorted((self.folder / "logs").glob("*.log"))
+        return "\n".join(f"== {path}\n{path.read_text('utf-8', 'replace')[-3000:]}" for path in logs)
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +141,8 @@ def _exchange(method: str, url: str, message: Message | None, kind: type[Message
 
 def _create(server: str, population: str) -> Task:
     task = Task(total_iteration=1, min_aggregation_size=1, max_aggregation_size=2)
-    created = _exchange("POST", f"{server}/taskmanagement/v1/population/{population}:create-task", CreateTaskRequest(task=task), CreateTaskResponse)
+    url = f"{server}/taskmanagement/v1/population/{population}:create-task"
+    created = _exchange("POST", url, CreateTaskRequest(task=task), CreateTaskResponse)
     assert isinstance(created, CreateTaskResponse)
     return created.task
 

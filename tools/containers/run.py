@@ -3,8 +3,8 @@
     bazel run //tools/containers:run -- [--port N] [--profile local|gcp] SERVICE
 
 BUILD_ENGINE says what starts it: `docker` and `podman`, whose daemon answers to the docker client; `rootfs`, which is crun. FCP_OPTS,
-SECURITY_OPTS and LOCAL_OPTS reach the service. Ctrl-C stops it and leaves no process, container or root file system behind; what stays if this process is
-killed, the next start removes. Exit codes: see tools/image_hash/image_hash/errors.py; 0 after Ctrl-C.
+SECURITY_OPTS and LOCAL_OPTS reach the service. Ctrl-C stops it and leaves no process, container or root file system behind; what stays if
+this process is killed, the next start removes. Exit codes: see tools/image_hash/image_hash/errors.py; 0 after Ctrl-C.
 """
 
 import contextlib
