@@ -47,6 +47,11 @@ public record BlobLayout(String models, String gradients, String aggregates) {
     return new BlobName(bucket(gradients), uploads(task, result) + "/" + session + "/gradient");
   }
 
+  /** The bucket of plans, checkpoints and metrics. */
+  public String modelBucket() {
+    return bucket(models);
+  }
+
   /** The bucket of device uploads. */
   public String uploadBucket() {
     return bucket(gradients);
