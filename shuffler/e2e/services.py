@@ -9,8 +9,6 @@ TENSORFLOW = "2.14.1"
 _NONROOT = 65532
 _ROOT = 0
 _SIGTERM_OF_JAVA = 128 + 15
-_NO_TABLES = "Not ready: task database: it does not answer as it should (see the log of the service)\n"
-_NO_QUEUE = "blobs: answers.\nNot ready: messages: it does not answer as it should (see the log of the service)\n"
 _JNI = f"TensorFlow {TENSORFLOW} executed a graph.\n"
 _AGGREGATION = "The aggregation library summed two checkpoints.\n"
 
@@ -24,7 +22,7 @@ class Service:
         port: where it listens.
         user: number of the user that it runs as.
         stopped: its exit code after SIGTERM.
-        checks: what /ready says below the greeting, if it runs alone.
+        checks: what /ready says below the greeting.
         tables: whether it needs the task database, and so is not ready if it runs alone.
         libraries: its JNI libraries.
     """
@@ -39,11 +37,9 @@ class Service:
 
 
 SERVICES = {
-    "task_assignment": Service(
-        "Greetings from Task Assignment Spring Boot!", port=8083, tables=True, checks="blobs: answers.\n" + _NO_TABLES
-    ),
-    "task_management": Service("Greetings from Task Management Spring Boot!", tables=True, checks="blobs: answers.\n" + _NO_TABLES),
-    "collector": Service("Greetings from Collector Spring Boot!", tables=True, checks=_NO_QUEUE + _NO_TABLES),
+    "task_assignment": Service("Greetings from Task Assignment Spring Boot!", port=8083, tables=True),
+    "task_management": Service("Greetings from Task Management Spring Boot!", tables=True),
+    "collector": Service("Greetings from Collector Spring Boot!", tables=True),
     "task_scheduler": Service("Greetings from Task Scheduler Spring Boot!", checks=_JNI, libraries=("libtensorflow-jni.so",)),
     "aggregator": Service(
         "Greetings from Aggregator Spring Boot!",
