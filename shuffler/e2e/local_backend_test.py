@@ -46,6 +46,10 @@ def _ready(status: list[str]) -> bool:
     return status[:1] == ["ready"]
 
 
+def _restarted(name: str) -> Callable[[list[str]], bool]:
+    return lambda status: any(line.startswith(name) and "(started " in line for line in status)
+
+
 class _Backend:
     """A backend that runs."""
 
@@ -171,7 +175,7 @@ def test_it_survives_kills_keeps_its_data_and_leaves_no_process(folder: Path) ->
 
         for name in (*local_backend.SERVICES, local_backend.DATABASE):
             backend.kill(name)
-            backend.wait_for(lambda status, name=name: any(line.startswith(name) and "(started " in line for line in status))
+            backend.wait_for(_restarted(name))
             backend.wait_for(_ready)
             assert _find(backend.url("task_management"), task).task_id == task.task_id
         backend.stop()
