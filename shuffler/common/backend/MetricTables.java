@@ -1,6 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.FcpOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
@@ -17,14 +18,33 @@ import org.springframework.context.annotation.Profile;
 
 /** The metrics database, as the bean {@code metricsDatabase}. */
 @Configuration(proxyBeanMethods = false)
-@Import(MetricTables.Local.class)
+@Import({MetricTables.Cloud.class, MetricTables.Local.class})
 public class MetricTables {
   /** The options without which there is none. */
   public static List<Option<?>> needs(StartOptions options) {
     return switch (options.profile()) {
       case LOCAL -> List.of(LocalOptions.METRICS_DATABASE_URL, LocalOptions.DATABASE_USER, LocalOptions.DATABASE_PASSWORD);
-      case GCP -> List.of();
+      case GCP -> List.of(FcpOptions.PROJECT_ID, FcpOptions.METRICS_SPANNER_INSTANCE, FcpOptions.METRICS_DATABASE_NAME);
     };
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @Profile("gcp")
+  static class Cloud {
+    @Bean
+    CloudDatabase cloudMetricsDatabase(@Qualifier("fcpOptions") OptionValues fcp, MeterRegistry meters) {
+      return new CloudDatabase(fcp, FcpOptions.METRICS_SPANNER_INSTANCE, FcpOptions.METRICS_DATABASE_NAME, meters);
+    }
+
+    @Bean
+    Database metricsDatabase(@Qualifier("cloudMetricsDatabase") CloudDatabase cloud) {
+      return cloud.database();
+    }
+
+    @Bean
+    BoundedCheck metricsDatabaseCheck(@Qualifier("cloudMetricsDatabase") CloudDatabase cloud) {
+      return cloud.readiness("metrics database");
+    }
   }
 
   @Configuration(proxyBeanMethods = false)

@@ -2,6 +2,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.back
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.StartOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.FcpOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.LocalOptions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
@@ -23,14 +24,33 @@ import org.springframework.context.annotation.Profile;
 
 /** The task database and what is stored in it, locks, and the clock. */
 @Configuration(proxyBeanMethods = false)
-@Import(TaskTables.Local.class)
+@Import({TaskTables.Cloud.class, TaskTables.Local.class})
 public class TaskTables {
   /** The options without which there is none. */
   public static List<Option<?>> needs(StartOptions options) {
     return switch (options.profile()) {
       case LOCAL -> List.of(LocalOptions.DATABASE_URL, LocalOptions.DATABASE_USER, LocalOptions.DATABASE_PASSWORD);
-      case GCP -> List.of();
+      case GCP -> List.of(FcpOptions.PROJECT_ID, FcpOptions.SPANNER_INSTANCE, FcpOptions.TASK_DATABASE_NAME);
     };
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @Profile("gcp")
+  static class Cloud {
+    @Bean
+    CloudDatabase cloudTaskDatabase(@Qualifier("fcpOptions") OptionValues fcp, MeterRegistry meters) {
+      return new CloudDatabase(fcp, FcpOptions.SPANNER_INSTANCE, FcpOptions.TASK_DATABASE_NAME, meters);
+    }
+
+    @Bean
+    Database taskDatabase(@Qualifier("cloudTaskDatabase") CloudDatabase cloud) {
+      return cloud.database();
+    }
+
+    @Bean
+    BoundedCheck taskDatabaseCheck(@Qualifier("cloudTaskDatabase") CloudDatabase cloud) {
+      return cloud.readiness("task database");
+    }
   }
 
   @Configuration(proxyBeanMethods = false)
