@@ -47,7 +47,7 @@ public class MessageQueue {
 
   @Bean
   QueueNames queueNames(@Qualifier("fcpOptions") OptionValues fcp) {
-    return QueueNames.of(fcp);
+    return new QueueNames(fcp);
   }
 
   @Configuration(proxyBeanMethods = false)

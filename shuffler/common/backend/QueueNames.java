@@ -1,33 +1,51 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.FcpOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
 
 /**
- * What messages are sent to and received from, by the options; in the profile local there are names for one machine.
- *
- * @param aggregatorTopic the collector asks for sums here
- * @param aggregatorSubscription the aggregator receives them from here
- * @param modelUpdaterTopic the collector asks for models here
- * @param modelUpdaterSubscription the model updater receives them from here
- * @param notificationTopic the aggregator tells of failures here
- * @param notificationSubscription the collector receives them from here
+ * What messages are sent to and received from, by the options; in the profile local there are names for one machine. Each is read when it
+ * is asked for: a service has no access to the names that it does not use.
  */
-public record QueueNames(
-    String aggregatorTopic,
-    String aggregatorSubscription,
-    String modelUpdaterTopic,
-    String modelUpdaterSubscription,
-    String notificationTopic,
-    String notificationSubscription) {
+public final class QueueNames {
+  private final OptionValues fcp;
 
-  static QueueNames of(OptionValues fcp) {
-    return new QueueNames(
-        fcp.get(FcpOptions.AGGREGATOR_PUBSUB_TOPIC).orElse("aggregator-local-topic"),
-        fcp.get(FcpOptions.AGGREGATOR_PUBSUB_SUBSCRIPTION).orElse("aggregator-local-subscription"),
-        fcp.get(FcpOptions.MODEL_UPDATER_PUBSUB_TOPIC).orElse("model-updater-local-topic"),
-        fcp.get(FcpOptions.MODEL_UPDATER_PUBSUB_SUBSCRIPTION).orElse("model-updater-local-subscription"),
-        fcp.get(FcpOptions.AGGREGATOR_NOTIFICATION_PUBSUB_TOPIC).orElse("aggregator-notifications-local-topic"),
-        fcp.get(FcpOptions.AGGREGATOR_NOTIFICATION_PUBSUB_SUBSCRIPTION).orElse("aggregator-notifications-local-subscription"));
+  QueueNames(OptionValues fcp) {
+    this.fcp = fcp;
+  }
+
+  /** The collector asks for sums here. */
+  public String aggregatorTopic() {
+    return name(FcpOptions.AGGREGATOR_PUBSUB_TOPIC, "aggregator-local-topic");
+  }
+
+  /** The aggregator receives them from here. */
+  public String aggregatorSubscription() {
+    return name(FcpOptions.AGGREGATOR_PUBSUB_SUBSCRIPTION, "aggregator-local-subscription");
+  }
+
+  /** The collector asks for models here. */
+  public String modelUpdaterTopic() {
+    return name(FcpOptions.MODEL_UPDATER_PUBSUB_TOPIC, "model-updater-local-topic");
+  }
+
+  /** The model updater receives them from here. */
+  public String modelUpdaterSubscription() {
+    return name(FcpOptions.MODEL_UPDATER_PUBSUB_SUBSCRIPTION, "model-updater-local-subscription");
+  }
+
+  /** The aggregator tells of failures here. */
+  public String notificationTopic() {
+    return name(FcpOptions.AGGREGATOR_NOTIFICATION_PUBSUB_TOPIC, "aggregator-notifications-local-topic");
+  }
+
+  /** The collector receives them from here. */
+  public String notificationSubscription() {
+    return name(FcpOptions.AGGREGATOR_NOTIFICATION_PUBSUB_SUBSCRIPTION, "aggregator-notifications-local-subscription");
+  }
+
+  private String name(Option<String> option, String ofOneMachine) {
+    return fcp.get(option).orElse(ofOneMachine);
   }
 }
