@@ -9,6 +9,7 @@ from shuffler.e2e.services import Service
 from shuffler.native import bindings
 from tools.containers.container import Container
 from tools.containers.layers import Root
+from tools.containers.local_options import ALONE
 
 
 def test_the_libraries_of_the_image_are_those_that_the_service_has(root: Root, service: Service) -> None:
@@ -31,9 +32,11 @@ def test_what_is_needed_lies_beside_or_comes_from_debian_layers(root: Root, tmp_
 
 
 def test_nothing_of_the_standard_library_binds_across(root: Root, bundle: Path, service: Service) -> None:
-    env = {"LD_BIND_NOW": "1", "LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": "/tmp/bindings"}
+    env = {"LD_BIND_NOW": "1", "LD_DEBUG": "bindings", "LD_DEBUG_OUTPUT": "/tmp/bindings", "SPRING_PROFILES_ACTIVE": "local"}
+    env["LOCAL_OPTS"] = ALONE
     with Container(root, bundle, env=env) as container:
-        container.wait_for(service.port, "/ready", seconds=300)
+        # The libraries are checked before a service answers at all.
+        container.wait_for(service.port, "/healthz", seconds=300)
         # A file for each process; there is one, with the number 1.
         log = Path(f"/proc/{container.pid()}/root/tmp/bindings.1")
         with log.open(encoding="utf-8", errors="replace") as lines:

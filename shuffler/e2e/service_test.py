@@ -43,6 +43,7 @@ def test_it_starts_answers_and_stops(
         if service.tables:
             assert ready.body.startswith(f"{service.greeting} Ready check. \n")
             assert "\nNot ready: task database: " in ready.body
+            assert service.checks in ready.body
         else:
             assert ready == Response(status, f"{service.greeting} Ready check. \n{service.checks}")
         assert container.get(service.port, "/healthz") == Response(200, f"{service.greeting} Health check. \n")

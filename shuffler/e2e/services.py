@@ -40,7 +40,7 @@ SERVICES = {
     "task_assignment": Service("Greetings from Task Assignment Spring Boot!", port=8083, tables=True),
     "task_management": Service("Greetings from Task Management Spring Boot!", tables=True),
     "collector": Service("Greetings from Collector Spring Boot!", tables=True),
-    "task_scheduler": Service("Greetings from Task Scheduler Spring Boot!", checks=_JNI, libraries=("libtensorflow-jni.so",)),
+    "task_scheduler": Service("Greetings from Task Scheduler Spring Boot!", tables=True, checks=_JNI, libraries=("libtensorflow-jni.so",)),
     "aggregator": Service(
         "Greetings from Aggregator Spring Boot!",
         user=_ROOT,

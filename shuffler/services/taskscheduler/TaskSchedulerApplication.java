@@ -2,13 +2,15 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.taskschedul
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.ServiceApplication;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tensorflow.TensorflowCheck;
-import java.util.List;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
+import org.springframework.context.annotation.Import;
 
 /** Opens tasks and creates their iterations. */
 @SpringBootApplication
+@Import(SchedulerConfiguration.class)
 public class TaskSchedulerApplication {
   public static void main(String[] arguments) {
-    ServiceApplication.run(TaskSchedulerApplication.class, "Task Scheduler", 8082, options -> List.of(), arguments, TensorflowCheck::run);
+    ServiceApplication.run(
+        TaskSchedulerApplication.class, "Task Scheduler", 8082, SchedulerConfiguration::needs, arguments, TensorflowCheck::run);
   }
 }
