@@ -36,13 +36,13 @@ def test_it_starts_answers_and_stops(
     root: Root, bundle: Path, service: Service, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     begin = time.monotonic()
-    status = 503 if service.tables else 200
+    status = 503 if service.lacks else 200
     with Container(root, bundle, env=_ENVIRONMENT) as container:
         ready = container.wait_for(service.port, "/ready", status=status)
         record_testsuite_property("seconds until ready", round(time.monotonic() - begin, 1))
-        if service.tables:
+        if service.lacks:
             assert ready.body.startswith(f"{service.greeting} Ready check. \n")
-            assert "\nNot ready: task database: " in ready.body
+            assert f"\nNot ready: {service.lacks}: " in ready.body
             assert service.checks in ready.body
         else:
             assert ready == Response(status, f"{service.greeting} Ready check. \n{service.checks}")

@@ -23,7 +23,7 @@ class Service:
         user: number of the user that it runs as.
         stopped: its exit code after SIGTERM.
         checks: what /ready says below the greeting.
-        tables: whether it needs the task database, and so is not ready if it runs alone.
+        lacks: what it needs of others, and so is not ready without if it runs alone.
         libraries: its JNI libraries.
     """
 
@@ -32,25 +32,29 @@ class Service:
     user: int = _NONROOT
     stopped: int = _SIGTERM_OF_JAVA
     checks: str = ""
-    tables: bool = False
+    lacks: str = ""
     libraries: tuple[str, ...] = ()
 
 
 SERVICES = {
-    "task_assignment": Service("Greetings from Task Assignment Spring Boot!", port=8083, tables=True),
-    "task_management": Service("Greetings from Task Management Spring Boot!", tables=True),
-    "collector": Service("Greetings from Collector Spring Boot!", tables=True),
-    "task_scheduler": Service("Greetings from Task Scheduler Spring Boot!", tables=True, checks=_JNI, libraries=("libtensorflow-jni.so",)),
+    "task_assignment": Service("Greetings from Task Assignment Spring Boot!", port=8083, lacks="task database"),
+    "task_management": Service("Greetings from Task Management Spring Boot!", lacks="task database"),
+    "collector": Service("Greetings from Collector Spring Boot!", lacks="task database"),
+    "task_scheduler": Service(
+        "Greetings from Task Scheduler Spring Boot!", lacks="task database", checks=_JNI, libraries=("libtensorflow-jni.so",)
+    ),
     "aggregator": Service(
         "Greetings from Aggregator Spring Boot!",
         user=_ROOT,
         checks=_JNI + _AGGREGATION,
+        lacks="messages",
         libraries=("libtensorflow-jni.so", "libaggregation-jni.so"),
     ),
     "model_updater": Service(
         "Greetings from Model Updater Spring Boot!",
         user=_ROOT,
         checks=_JNI + _AGGREGATION,
+        lacks="messages",
         libraries=("libtensorflow-jni.so", "libaggregation-jni.so"),
     ),
     "task_builder": Service("Greetings from Task Builder Flask!", port=5000, stopped=0, checks=f"TensorFlow {TENSORFLOW}\n"),

@@ -27,7 +27,7 @@ public final class Workspace implements AutoCloseable {
     this(FOLDER);
   }
 
-  Workspace(Path folder) {
+  public Workspace(Path folder) {
     this.folder = folder;
     try {
       remove(folder);

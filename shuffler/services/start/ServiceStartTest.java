@@ -233,7 +233,7 @@ class ServiceStartTest {
   @ParameterizedTest
   @CsvSource({"task_scheduler, Task Scheduler", "aggregator, Aggregator", "model_updater, Model Updater"})
   void missingNativeLibraryStopsTheStartWithOneLine(String service, String name) throws Exception {
-    assertThat(start(service, Map.of("PORT", "0")).readLine()).isNull();
+    assertThat(start(service, local("0")).readLine()).isNull();
     assertThat(process.waitFor()).isEqualTo(1);
     assertThat(standardError())
         .startsWith(name + " cannot start: TensorFlow (libtensorflow-jni.so): no tensorflow-jni in java.library.path: ")

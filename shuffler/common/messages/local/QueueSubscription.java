@@ -74,7 +74,7 @@ final class QueueSubscription implements Subscription {
           taken = take(most);
           wait = taken > 0 ? SHORTEST_WAIT : longer(wait);
         } catch (RuntimeException problem) {
-          LOG.warn("{}: no messages: {}", name, problem.toString());
+          LOG.warn("{}: no messages: {}", name, problem.getMessage());
           wait = WAIT_AFTER_FAILURE;
         } finally {
           free.release(most - taken);
