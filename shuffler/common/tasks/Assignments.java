@@ -50,23 +50,25 @@ public final class Assignments {
         return Outcome.FULL;
       }
       long shard = free.get(ThreadLocalRandom.current().nextInt(free.size()));
-      Optional<Outcome> outcome = database.transact(client -> assign(client, key, shard, correlationId, now));
-      if (outcome.isPresent()) {
-        return outcome.get();
+      try {
+        return database.transact(client -> assign(client, key, shard, correlationId, now));
+      } catch (ShardFullException lost) {
+        // Others were faster; perhaps there is another one.
       }
     }
   }
 
-  /** Makes an assignment in a shard; nothing if that is full by now. */
-  private static Optional<Outcome> assign(JdbcClient client, AssignmentKey key, long shard, String correlationId, Instant now) {
-    int taken = client.sql("UPDATE assignment_slots SET active = active + 1 WHERE active < capacity AND shard = :shard AND "
-            + Rows.OF_ITERATION)
-        .params(Rows.parameters(key.iteration()))
-        .param("shard", shard)
-        .update();
-    if (taken == 0) {
-      return Optional.empty();
+  /** What was done in its transaction must not have happened. */
+  private static final class ShardFullException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    ShardFullException() {
+      super("no slot is free", null, false, false);
     }
+  }
+
+  /** Makes an assignment in a shard. */
+  private static Outcome assign(JdbcClient client, AssignmentKey key, long shard, String correlationId, Instant now) {
     int inserted = client.sql("""
         INSERT INTO assignment (population_name, task_id, iteration_id, attempt_id, session_id, correlation_id, status, created_time,
             status_time, shard)
@@ -81,12 +83,20 @@ public final class Assignments {
         .param("collecting", IterationStatus.COLLECTING.code())
         .update();
     if (inserted == 0) {
-      returnSlots(client, key.iteration(), shard, 1);
-      return Optional.of(Outcome.NOT_COLLECTING);
+      return Outcome.NOT_COLLECTING;
     }
     // The first number is 1.
     addHistory(client, key, 1, AssignmentStatus.ASSIGNED, now);
-    return Optional.of(Outcome.ASSIGNED);
+    // Last, as others wait for the row until the transaction ends.
+    int taken = client.sql("UPDATE assignment_slots SET active = active + 1 WHERE active < capacity AND shard = :shard AND "
+            + Rows.OF_ITERATION)
+        .params(Rows.parameters(key.iteration()))
+        .param("shard", shard)
+        .update();
+    if (taken == 0) {
+      throw new ShardFullException();
+    }
+    return Outcome.ASSIGNED;
   }
 
   /** Moves an assignment from ASSIGNED to what the device reports; false if it was not there. */

@@ -19,12 +19,13 @@ public final class ModelMetrics {
   /** Stores the metrics of an iteration, whatever there was under these names. */
   public void write(IterationKey key, Map<String, Double> metrics, Instant now) {
     database.<Void>transact(client -> {
-      // In their order, so that two who write the same do not wait for each other.
+      // All columns, as Spanner wants; in their order, so that two who write the same do not wait for each other.
       new TreeMap<>(metrics).forEach((name, value) -> client.sql("""
           INSERT INTO model_metrics (population_name, task_id, iteration_id, metric_name, metric_value, created_time)
           VALUES (:population, :task, :iteration, :name, :value, :now)
           ON CONFLICT (population_name, task_id, iteration_id, metric_name)
-          DO UPDATE SET metric_value = excluded.metric_value, created_time = excluded.created_time
+          DO UPDATE SET population_name = excluded.population_name, task_id = excluded.task_id, iteration_id = excluded.iteration_id,
+              metric_name = excluded.metric_name, metric_value = excluded.metric_value, created_time = excluded.created_time
           """)
           .params(Rows.parameters(key.task()))
           .param("iteration", key.iteration())

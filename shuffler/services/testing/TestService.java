@@ -83,6 +83,11 @@ public final class TestService implements AutoCloseable {
   /** Where controllers are registered. */
   public record Beans(GenericApplicationContext context, TestService service) {}
 
+  /** Where a path of the service is. */
+  public URI address(String path) {
+    return URI.create(base + path);
+  }
+
   /** Sends bytes. */
   public HttpResponse<byte[]> send(String method, String path, String contentType, byte[] body) {
     return send(method, path, Map.of("Content-Type", contentType), body);
@@ -90,7 +95,7 @@ public final class TestService implements AutoCloseable {
 
   /** Sends bytes with headers. */
   public HttpResponse<byte[]> send(String method, String path, Map<String, String> headers, byte[] body) {
-    HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(base + path))
+    HttpRequest.Builder request = HttpRequest.newBuilder(address(path))
         .method(method, HttpRequest.BodyPublishers.ofByteArray(body))
         .header("Accept", "*/*");
     headers.forEach(request::header);

@@ -14,6 +14,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ModelMetrics;
 import com.google.protobuf.ListValue;
 import com.google.protobuf.Value;
 import com.google.spanner.v1.BeginTransactionRequest;
@@ -37,6 +38,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -294,16 +296,32 @@ class SpannerTest {
     Assignments assignments = new Assignments(database);
 
     assertThat(assignments.assign(KEY, "correlation", Instant.EPOCH)).isEqualTo(Assignments.Outcome.ASSIGNED);
-    assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(free, take, insert, history);
-    assertThat(statements().get(2).getParamTypesMap().values())
+    assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(free, insert, history, take);
+    assertThat(statements().get(1).getParamTypesMap().values())
         .extracting(Type::getCode)
         .containsOnly(TypeCode.STRING, TypeCode.INT64, TypeCode.TIMESTAMP);
-    assertThat(statements().get(2).getParams().getFieldsOrThrow("p4").getStringValue()).isEqualTo("1970-01-01T00:00:00Z");
+    assertThat(statements().get(1).getParams().getFieldsOrThrow("p4").getStringValue()).isEqualTo("1970-01-01T00:00:00Z");
     assertThat(spanner.countRequestsOfType(CommitRequest.class)).isEqualTo(1);
 
     spanner.clearRequests();
     assertThat(assignments.report(KEY, AssignmentStatus.LOCAL_COMPLETED, Instant.EPOCH)).isTrue();
     assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(report, history);
+    assertThat(spanner.countRequestsOfType(CommitRequest.class)).isEqualTo(1);
+  }
+
+  @Test
+  void metricsReplaceAllColumnsAsSpannerWants() {
+    String write = """
+        INSERT INTO model_metrics (population_name, task_id, iteration_id, metric_name, metric_value, created_time)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (population_name, task_id, iteration_id, metric_name)
+        DO UPDATE SET population_name = excluded.population_name, task_id = excluded.task_id, iteration_id = excluded.iteration_id,
+            metric_name = excluded.metric_name, metric_value = excluded.metric_value, created_time = excluded.created_time
+        """;
+    spanner.putPartialStatementResult(StatementResult.update(Statement.of(write), 1));
+    new ModelMetrics(database).write(KEY.iteration(), Map.of("loss", 0.5, "accuracy", 0.75), Instant.EPOCH);
+    assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(write, write);
+    assertThat(statements().get(0).getParamTypesOrThrow("p5").getCode()).isEqualTo(TypeCode.FLOAT64);
     assertThat(spanner.countRequestsOfType(CommitRequest.class)).isEqualTo(1);
   }
 

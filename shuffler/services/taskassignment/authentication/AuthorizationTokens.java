@@ -43,8 +43,9 @@ public final class AuthorizationTokens {
           .param("now", now.atOffset(ZoneOffset.UTC))
           .param("limit", REMOVED_AT_ONCE)
           .update();
+      // Spanner wants all columns, those of the key, too.
       client.sql("INSERT INTO allowed_authorization_token (token, created_at, expired_at) VALUES (:token, :now, :expires)"
-              + " ON CONFLICT (token) DO UPDATE SET created_at = EXCLUDED.created_at, expired_at = EXCLUDED.expired_at")
+              + " ON CONFLICT (token) DO UPDATE SET token = EXCLUDED.token, created_at = EXCLUDED.created_at, expired_at = EXCLUDED.expired_at")
           .param("token", hash(token))
           .param("now", now.atOffset(ZoneOffset.UTC))
           .param("expires", now.plus(LIFETIME).atOffset(ZoneOffset.UTC))
