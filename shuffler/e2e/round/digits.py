@@ -1,6 +1,6 @@
 """The data of the default round: the handwritten digits that scikit-learn ships, split among devices.
 
-The file is sklearn/datasets/data/digits.csv.gz of scikit-learn's wheel: 1797 lines, each with the grey values of 8x8 pixels, from 0 to 16,
+FILE of scikit-learn's wheel has 1797 lines, each with the grey values of 8x8 pixels, from 0 to 16,
 and the digit (https://archive.ics.uci.edu/dataset/80, test set).
 """
 
@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 Images = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
+
+FILE = "sklearn/datasets/data/digits.csv.gz"
+"""Below the folder with the packages."""
 
 _PIXELS = 64
 _DEEPEST = 16.0

@@ -13,9 +13,9 @@ from shuffler.e2e.round import digits
 
 def _file() -> Path:
     runfiles = Runfiles.Create()
-    path = runfiles and runfiles.Rlocation(os.environ["DIGITS"])
+    path = runfiles and runfiles.Rlocation(os.environ["SCIKIT_LEARN"])
     assert path
-    return Path(path)
+    return Path(path, digits.FILE)
 
 
 def test_all_digits_are_there() -> None:

@@ -8,6 +8,7 @@ starts the backend, calls this, and ends the backend. Exit codes: 0 all rounds a
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from shuffler.e2e.population.client import Client
 from shuffler.e2e.population.payload import parse_public_keys
 from shuffler.e2e.population.population import Population, Settings
 from shuffler.e2e.population.training import Trainer
-from shuffler.e2e.round import blobs, default_task, report
+from shuffler.e2e.round import blobs, default_task, digits, report
 from shuffler.e2e.round.results import Results, Round, Task
 
 _BACKEND = flags.DEFINE_string("backend", None, "Folder of the backend that runs: where scripts/local_backend.sh keeps it.", required=True)
@@ -48,7 +49,6 @@ _MINUTES = flags.DEFINE_float("minutes", 20, "How long the rounds may take.", lo
 
 _POLL_SECONDS = 0.2
 _MODELS = "data/blobs/blobs/fcp-local-m-0"
-_DIGITS = "pypi_scikit_learn/site-packages/sklearn/datasets/data/digits.csv.gz"
 _KEYS = ".well-known/odp/v1/public-keys"
 
 
@@ -94,6 +94,15 @@ def image_hashes(folder: Path) -> dict[str, str]:
     return found
 
 
+def _runfile(variable: str) -> Path:
+    """A file that comes with this program; Bazel says where in an environment variable."""
+    runfiles = Runfiles.Create()
+    path = runfiles and runfiles.Rlocation(os.environ.get(variable, variable))
+    if not path:
+        raise RoundError(f"{variable} is not set; start this with scripts/federated_round.sh")
+    return Path(path)
+
+
 def _inputs(folder: Path) -> Inputs:
     if _MODEL.value:
         if not _CONFIG.value or not _EXAMPLES.value:
@@ -102,24 +111,20 @@ def _inputs(folder: Path) -> Inputs:
         if not examples:
             raise app.UsageError(f"--examples: expected *.tfrecord files, found none in {_EXAMPLES.value}")
         return Inputs(Path(_MODEL.value), Path(_CONFIG.value), examples)
-    runfiles = Runfiles.Create()
-    data = runfiles and runfiles.Rlocation(_DIGITS)
-    if not data:
-        raise RoundError("the digits of scikit-learn are missing; start this with scripts/federated_round.sh")
-    inputs = Inputs(
-        folder / "model.keras", folder / "config.pbtxt", default_task.write_devices(Path(data), folder, _DEVICES.value, _SEED.value)
-    )
+    data = _runfile("SCIKIT_LEARN") / digits.FILE
+    inputs = Inputs(folder / "model.keras", folder / "config.pbtxt", default_task.write_devices(data, folder, _DEVICES.value, _SEED.value))
     default_task.write_model(inputs.model, _SEED.value)
     default_task.write_config(inputs.config, _ROUNDS.value, _GOAL.value)
     return inputs
 
 
 def _build(server: str, inputs: Inputs) -> BuildTaskResponse:
-    runfiles = Runfiles.Create()
-    client = runfiles and runfiles.Rlocation("_main/shuffler/services/taskbuilder/task_builder_client")
-    if not client:
-        raise RoundError("task_builder_client is missing; start this with scripts/federated_round.sh")
-    command = [client, f"--saved_model={inputs.model}", f"--task_config={inputs.config}", f"--task_builder_server={server}"]
+    command = [
+        str(_runfile("TASK_BUILDER_CLIENT")),
+        f"--saved_model={inputs.model}",
+        f"--task_config={inputs.config}",
+        f"--task_builder_server={server}",
+    ]
     # Phones have a list of operations; these devices have all of TensorFlow.
     command += ["--skip_flex_ops_check"] + ([] if _PRIVATE.value else ["--skip_dp_aggregator"])
     done = subprocess.run(command, capture_output=True, text=True, check=False)
