@@ -13,16 +13,23 @@ import org.slf4j.MDC;
 import org.springframework.web.filter.OncePerRequestFilter;
 
 /**
- * Puts the caller's correlation id, and a random one of the request, into every line that is logged for it, and logs its outcome.
+ * Puts the caller's correlation id, and a random one of the request, into every line that is logged for it, and logs its outcome, with the
+ * reason if it is refused.
  *
  * <p>Queries of URLs are never logged: they may be signatures.
  */
 public final class CorrelationId extends OncePerRequestFilter {
   private static final Logger LOG = LoggerFactory.getLogger(CorrelationId.class);
+  /** Attribute of a request: why it is refused. */
+  static final String REASON = CorrelationId.class.getName() + ".reason";
+
+  /** Attribute of a request for which there is a line in the log. */
+  static final String LOGGED = CorrelationId.class.getName() + ".logged";
+
   private static final String HEADER = "odp-correlation-id";
   private static final String CORRELATION = "correlation_id";
   private static final String REQUEST = "request_id";
-  private static final int LONGEST = 128;
+  private static final int LONGEST = 256;
 
   /** The correlation id of the request that this thread serves; the random one if the caller gave none. */
   public static String current() {
@@ -41,21 +48,35 @@ public final class CorrelationId extends OncePerRequestFilter {
       throws ServletException, IOException {
     long start = System.nanoTime();
     String given = request.getHeader(HEADER);
+    int status = HttpServletResponse.SC_INTERNAL_SERVER_ERROR;
     try {
       MDC.put(REQUEST, UUID.randomUUID().toString());
       if (given != null && !given.isEmpty()) {
         MDC.put(CORRELATION, printable(given));
       }
       chain.doFilter(request, response);
+      status = response.getStatus();
     } finally {
       long milliseconds = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start);
-      LOG.info("{} {} {} {} ms", request.getMethod(), printable(request.getRequestURI()), response.getStatus(), milliseconds);
+      Object reason = request.getAttribute(REASON);
+      LOG.info(
+          "{} {} {} {} ms{}",
+          printable(request.getMethod()),
+          printable(request.getRequestURI()),
+          status,
+          milliseconds,
+          reason == null ? "" : ": " + reason);
+      request.setAttribute(LOGGED, true);
       MDC.remove(CORRELATION);
       MDC.remove(REQUEST);
     }
   }
 
-  private static String printable(String text) {
+  /** A text of others: short, and one line. */
+  static String printable(String text) {
+    if (text == null) {
+      return "-";
+    }
     String cut = text.length() > LONGEST ? text.substring(0, LONGEST) : text;
     return cut.replaceAll("\\p{Cntrl}", "?");
   }

@@ -83,6 +83,11 @@ public final class BlobController {
   }
 
   @ExceptionHandler
+  ProblemDetail incomplete(FileBlobs.IncompleteException problem) {
+    return ProblemDetail.forStatusAndDetail(HttpStatus.BAD_REQUEST, problem.getMessage());
+  }
+
+  @ExceptionHandler
   ProblemDetail tooLarge(FileBlobs.TooLargeException problem) {
     return ProblemDetail.forStatusAndDetail(HttpStatus.PAYLOAD_TOO_LARGE, problem.getMessage());
   }

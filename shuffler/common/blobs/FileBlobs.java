@@ -41,6 +41,15 @@ public final class FileBlobs implements Blobs {
     }
   }
 
+  /** Content that its sender did not send as a whole. */
+  public static final class IncompleteException extends BlobException {
+    private static final long serialVersionUID = 1;
+
+    IncompleteException(BlobName name, IOException problem) {
+      super(name + ": expected the whole content, but it ended early", problem);
+    }
+  }
+
   private final Path root;
   private final LocalUrls urls;
   private final int limit;
@@ -70,6 +79,7 @@ public final class FileBlobs implements Blobs {
    * Stores content as it comes.
    *
    * @throws TooLargeException if it has more bytes than a blob may have; then nothing changes
+   * @throws IncompleteException if it cannot be read to its end; then nothing changes
    */
   public void store(BlobName name, Encoding encoding, InputStream content) {
     Path target = path(name);
@@ -203,12 +213,20 @@ public final class FileBlobs implements Blobs {
   private void copy(InputStream from, OutputStream to, BlobName name) throws IOException {
     byte[] buffer = new byte[1 << 16];
     long total = 0;
-    for (int count = from.read(buffer); count >= 0; count = from.read(buffer)) {
+    for (int count = read(from, buffer, name); count >= 0; count = read(from, buffer, name)) {
       total += count;
       if (total > limit) {
         throw new TooLargeException(name, limit);
       }
       to.write(buffer, 0, count);
+    }
+  }
+
+  private static int read(InputStream from, byte[] buffer, BlobName name) {
+    try {
+      return from.read(buffer);
+    } catch (IOException problem) {
+      throw new IncompleteException(name, problem);
     }
   }
 

@@ -36,10 +36,12 @@ import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.PutMapping;
 import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RestController;
 
 /** What devices ask for: something to do, and where to put what came out. */
 @RestController
+@RequestMapping(produces = {"application/x-protobuf", "application/json"})
 public final class AssignmentController {
   private static final String POPULATION = "/taskassignment/v1/population/{population}";
   private static final ResourceCompressionFormat GZIP = ResourceCompressionFormat.RESOURCE_COMPRESSION_FORMAT_GZIP;

@@ -21,10 +21,12 @@ import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PostMapping;
 import org.springframework.web.bind.annotation.RequestBody;
+import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RestController;
 
 /** Creates tasks and shows them. */
 @RestController
+@RequestMapping(produces = {"application/x-protobuf", "application/json"})
 public final class TaskController {
   private static final Logger LOG = LoggerFactory.getLogger(TaskController.class);
   private static final String POPULATION = "/taskmanagement/v1/population/{population}";
@@ -75,7 +77,6 @@ public final class TaskController {
   /** Clients of the reference take whatever is not 200 for a failure. */
   @ExceptionHandler
   ProblemDetail conflict(ActiveTaskException problem) {
-    LOG.info("refused: {}", problem.getMessage());
     return ProblemDetail.forStatusAndDetail(HttpStatus.CONFLICT, problem.getMessage());
   }
 
