@@ -16,6 +16,7 @@ import shuffler.proto.common_pb2 as common_pb2
 import shuffler.proto.federatedcompute.common_pb2 as common
 import shuffler.proto.task_builder_pb2 as task_builder_pb2
 import shuffler.proto.task_pb2 as task_pb2
+
 from shuffler.services.taskbuilder.artifacts import tflite
 from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.client.task_management import TaskManagement

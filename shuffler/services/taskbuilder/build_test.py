@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-import tensorflow as tf
-
 import shuffler.proto.plan.plan_pb2 as plan_pb2
 import shuffler.proto.task_builder_pb2 as task_builder_pb2
+import tensorflow as tf
+
 from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.build import Builder
 from shuffler.services.taskbuilder.client.task_management import TaskManagement

@@ -7,9 +7,9 @@ from typing import Any
 import google.auth
 import google.auth.credentials
 import pytest
+import shuffler.proto.task_pb2 as task_pb2
 from google.oauth2 import id_token
 
-import shuffler.proto.task_pb2 as task_pb2
 from shuffler.services.taskbuilder.environment import Environment
 from shuffler.services.taskbuilder.errors import TaskManagementError
 from shuffler.services.taskbuilder.testing import backend as backends

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from absl import logging
 from flask import Flask, Response, request
 from google.protobuf.message import DecodeError
 from werkzeug.exceptions import HTTPException
 
-import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder.build import Builder
 from shuffler.services.taskbuilder.errors import ModelError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import requests
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from flask.testing import FlaskClient
 
-import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder import server
 from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.build import Builder

@@ -21,12 +21,12 @@ from urllib.parse import urlencode
 import google.auth
 import google.auth.transport.requests
 import requests
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from absl import app, flags
 from google.auth import impersonated_credentials
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
-import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder.artifacts.storage import CloudStorage
 from shuffler.services.taskbuilder.errors import StorageError, one_line
 

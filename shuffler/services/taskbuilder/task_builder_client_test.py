@@ -10,10 +10,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from absl import flags
 from absl.testing import flagsaver
 
-import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder import task_builder_client
 
 _CONFIG = 'population_name: "people" label_name: "y"'

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import requests
+import shuffler.proto.task_pb2 as task_pb2
 from google.protobuf.message import DecodeError
 
-import shuffler.proto.task_pb2 as task_pb2
 from shuffler.services.taskbuilder.errors import TaskManagementError, one_line
 
 _TIMEOUT_SECONDS = 60

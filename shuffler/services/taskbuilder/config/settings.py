@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import shuffler.proto.task_builder_pb2 as task_builder_pb2
+
 from shuffler.services.taskbuilder.errors import InvalidRequestError
 
 # The smallest population that delta and sampling are reckoned for.

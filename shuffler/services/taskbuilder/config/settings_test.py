@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from google.protobuf import text_format
 
-import shuffler.proto.task_builder_pb2 as task_builder_pb2
 from shuffler.services.taskbuilder.config import settings
 from shuffler.services.taskbuilder.errors import InvalidRequestError
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import shuffler.proto.plan.plan_pb2 as plan_pb2
 import tensorflow as tf
 from google.protobuf import any_pb2
 from tensorflow.core.protobuf.saver_pb2 import SaverDef
 
-import shuffler.proto.plan.plan_pb2 as plan_pb2
 from shuffler.services.taskbuilder.errors import ArtifactError
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import shuffler.proto.plan.plan_pb2 as plan_pb2
 import tensorflow as tf
 
-import shuffler.proto.plan.plan_pb2 as plan_pb2
 from shuffler.services.taskbuilder.learning.algorithms import Process
 from shuffler.services.taskbuilder.plans.graphs import PlanGraph, read, read_into, write
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-
 import shuffler.proto.plan.plan_pb2 as plan_pb2
+import tensorflow as tf
 
 Tensors = dict[str, Any]
 
