@@ -68,12 +68,13 @@ end() { # ends what serves
 }
 
 up() {
-    local first lines start=$SECONDS
+    # JVMs that start on a slow machine take minutes.
+    local first lines start patience=600
     if running; then
         printf 'local backend: runs already\n'
     else
         rm -f "$state/status"
-        enter "bazel run --show_result=0 --noshow_progress --ui_event_filters=-info,-stdout //tools/containers:local_backend -- stage ~/$inside"
+        enter "bazel run --show_result=0 --noshow_progress --ui_event_filters=-info,-stdout //tools/containers:local_backend -- stage ~/$inside" 9>&-
         trap 'printf "\nlocal backend: interrupted, ending what was started\n" >&2; end; exit 130' INT TERM
         # The lock goes to it: this process lets go when it has started.
         # In a user namespace of its own it may set up a network, which docker gives nobody the right to.
@@ -82,6 +83,7 @@ up() {
         exec 9>&-
         exec 9>"$state/lock"
     fi
+    start=$SECONDS
     while :; do
         first='' lines=()
         if [[ -e $state/status ]]; then
@@ -94,6 +96,11 @@ up() {
             printf 'local backend: cannot start: %s (see %s)\n' "${first#failed: }" "$state/log" >&2
             exit 2
         fi
+        if ((SECONDS - start > patience)); then
+            printf '\nlocal backend: not ready after %d s; it goes on, see status and the logs in %s\n' "$patience" "$state/logs" >&2
+            show
+            exit 1
+        fi
         if [[ -t 2 ]]; then printf '\r\033[Klocal backend: starting, %d s' $((SECONDS - start)) >&2; fi
         sleep 0.2
     done
@@ -105,7 +112,7 @@ case $command in
 up) up ;;
 down)
     if running; then end; else release; fi
-    if [[ -n $purge ]]; then enter "rm -rf ~/$inside/{data,logs,layers,images,blobs,program,postgresql}"; fi
+    if [[ -n $purge ]]; then enter "rm -rf ~/$inside/{data,logs,layers,images,blobs,program,postgresql}" 9>&-; fi
     printf 'local backend: ended\n'
     ;;
 status)

@@ -72,7 +72,7 @@ final class LocalDatabase implements AutoCloseable {
         return;
       } catch (RuntimeException | SQLException problem) {
         // Not the same line every second.
-        String why = String.valueOf(problem.getMessage());
+        String why = String.valueOf(problem.getMessage()).replaceAll("\\s+", " ");
         if (!why.equals(told)) {
           LOG.warn("{}; trying again", why);
         }
