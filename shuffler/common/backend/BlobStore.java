@@ -15,7 +15,7 @@ public class BlobStore {
   public static List<Option<?>> needs(StartOptions options) {
     return switch (options.profile()) {
       case LOCAL -> LocalBlobs.NEEDS;
-      case GCP -> Stream.of(BlobNames.needs(options), CloudBlobStore.NEEDS).<Option<?>>flatMap(List::stream).toList();
+      case GCP -> Stream.of(BlobNames.needs(options), CloudBlobStore.needs(options.fcp())).<Option<?>>flatMap(List::stream).toList();
     };
   }
 }

@@ -4,6 +4,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.gcp.CloudBlobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.FcpOptions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.InvalidOptionsException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.Option;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.options.OptionValues;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.web.BoundedCheck;
@@ -18,8 +19,15 @@ import org.springframework.context.annotation.Profile;
 @Configuration(proxyBeanMethods = false)
 @Profile("gcp")
 class CloudBlobStore {
-  /** The options without which there are none. */
-  static final List<Option<?>> NEEDS = List.of(FcpOptions.PROJECT_ID);
+  /**
+   * The options without which there are none.
+   *
+   * @throws InvalidOptionsException if those of the CDN are incomplete; then nothing is to start
+   */
+  static List<Option<?>> needs(OptionValues fcp) {
+    CdnUrls.of(fcp, Clock.systemUTC());
+    return List.of(FcpOptions.PROJECT_ID);
+  }
 
   // A plan or checkpoint is in memory as a whole when it is used.
   private static final int LARGEST = 512 << 20;

@@ -201,6 +201,8 @@ class ServiceStartTest {
   @ParameterizedTest
   @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
     "FCP_OPTS               | --project_id 'x | FCP_OPTS: --project_id: malformed quotes, expected 'value' followed by a space or the end",
+    "FCP_OPTS               | --model_cdn_endpoint x --model_cdn_signing_key_name c | FCP_OPTS: --model_cdn_signing_key_name: "
+        + "expected the name of a key, which ends in a or b, since --model_cdn_endpoint is given, found none",
     "SECURITY_OPTS          | x               | SECURITY_OPTS: character 1: expected an option, as in --name 'value'",
     "ENCRYPTION_OPTS        | --x 'y'         | ENCRYPTION_OPTS: unknown option --x",
     "SPRING_PROFILES_ACTIVE | production      | SPRING_PROFILES_ACTIVE: expected gcp or local, found 'production'",

@@ -84,7 +84,7 @@ public final class CdnUrls {
   private static void require(boolean valid, Option<String> option, String expected) {
     if (!valid) {
       throw new InvalidOptionsException(
-          "--" + option.name() + ": expected " + expected + ", since --" + FcpOptions.MODEL_CDN_ENDPOINT.name() + " is given, found none");
+          "FCP_OPTS: --" + option.name() + ": expected " + expected + ", since --" + FcpOptions.MODEL_CDN_ENDPOINT.name() + " is given, found none");
     }
   }
 }

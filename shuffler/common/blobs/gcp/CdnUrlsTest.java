@@ -93,7 +93,7 @@ class CdnUrlsTest {
   void incompleteOptionsAreRefusedInOneLine(String options, String message) {
     assertThatThrownBy(() -> urls("--model_cdn_endpoint " + options))
         .isInstanceOf(InvalidOptionsException.class)
-        .hasMessage(message + ", since --model_cdn_endpoint is given, found none")
+        .hasMessage("FCP_OPTS: " + message + ", since --model_cdn_endpoint is given, found none")
         .hasMessageNotContaining("hush");
   }
 }
