@@ -12,7 +12,7 @@ public enum IterationStatus implements Status {
   APPLYING_FAILED(103);
 
   /** The last number of a state in which an iteration goes on. */
-  static final long LAST_ACTIVE = 49;
+  private static final long LAST_ACTIVE = 49;
 
   private final long code;
 

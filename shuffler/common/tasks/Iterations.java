@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.springframework.jdbc.core.simple.JdbcClient;
 
 /** The iterations of tasks. */
@@ -20,6 +21,9 @@ public final class Iterations {
 
   // Written for those who read the tables; no service reads it.
   private static final Duration EXPIRES_AFTER = Duration.ofHours(1);
+
+  private static final List<Long> ACTIVE =
+      Stream.of(IterationStatus.values()).filter(IterationStatus::active).map(IterationStatus::code).toList();
 
   private final Database database;
 
@@ -79,8 +83,8 @@ public final class Iterations {
   public List<Iteration> active(String population) {
     return database.query(client -> select(
         client,
-        "population_name = :population AND status <= :last ORDER BY task_id, iteration_id, attempt_id",
-        Map.of("population", population, "last", IterationStatus.LAST_ACTIVE)));
+        "population_name = :population AND status IN (:active) ORDER BY task_id, iteration_id, attempt_id",
+        Map.of("population", population, "active", ACTIVE)));
   }
 
   /** Iterations in a state, in the order of their keys; at most LIMIT. */

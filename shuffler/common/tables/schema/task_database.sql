@@ -2,6 +2,9 @@
 
 -- The task database: what services.md calls the Spanner task DB, in the SQL that PostgreSQL and Spanner's PostgreSQL dialect share.
 -- Status codes: shuffler/common/tasks. Times are UTC. A changeset that was released is never edited: add one.
+--
+-- No secondary index begins with columns of its table's primary key alone: while PostgreSQL has no statistics of an iteration, as of every new
+-- one, such an index seems as good as the primary key for finding one row, and then each look reads all rows of the iteration.
 
 --changeset federatedcompute:tasks
 CREATE TABLE task (
@@ -58,7 +61,6 @@ CREATE TABLE iteration (
     FOREIGN KEY (population_name, task_id) REFERENCES task (population_name, task_id) ON DELETE CASCADE
 );
 CREATE INDEX iteration_by_status ON iteration (status, population_name, task_id, iteration_id, attempt_id);
-CREATE INDEX iteration_of_population_by_status ON iteration (population_name, status);
 
 CREATE TABLE iteration_status_history (
     population_name varchar(64) NOT NULL,
@@ -109,7 +111,7 @@ CREATE TABLE assignment (
         REFERENCES iteration (population_name, task_id, iteration_id, attempt_id) ON DELETE CASCADE
 );
 -- What the collector looks for is few among many: the unbatched of one status, the oldest of one status, the members of a batch.
-CREATE INDEX assignment_by_status ON assignment (population_name, task_id, iteration_id, attempt_id, status, batch_id, status_time);
+CREATE INDEX assignment_by_batch ON assignment (batch_id, population_name, task_id, iteration_id, attempt_id, status, status_time);
 
 CREATE TABLE assignment_status_history (
     population_name varchar(64) NOT NULL,
@@ -145,7 +147,7 @@ CREATE TABLE aggregation_batch (
 );
 -- Sums of sizes by status are asked for several times a second: the index alone answers.
 CREATE INDEX aggregation_batch_by_status
-    ON aggregation_batch (population_name, task_id, iteration_id, attempt_id, aggregation_level, status, batch_id) INCLUDE (batch_size);
+    ON aggregation_batch (aggregation_level, population_name, task_id, iteration_id, attempt_id, status, batch_id) INCLUDE (batch_size);
 
 CREATE TABLE aggregation_batch_status_history (
     population_name varchar(64) NOT NULL,
