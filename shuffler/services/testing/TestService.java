@@ -41,6 +41,7 @@ public final class TestService implements AutoCloseable {
   @EnableAutoConfiguration(exclude = {DataSourceAutoConfiguration.class, LiquibaseAutoConfiguration.class})
   static class Server {}
 
+  public final String databaseUrl;
   public final Database database;
   public final Tasks tasks;
   public final Iterations iterations;
@@ -58,7 +59,8 @@ public final class TestService implements AutoCloseable {
    * @param beans registers the controllers of the service
    */
   public TestService(PrivatePostgres postgres, Path folder, Clock clock, Consumer<Beans> beans) {
-    source = Postgres.connect(postgres.newDatabase(), "test", "");
+    databaseUrl = postgres.newDatabase();
+    source = Postgres.connect(databaseUrl, "test", "");
     Schema.TASKS.migrate(source);
     database = new Database(source);
     tasks = new Tasks(database);
