@@ -6,6 +6,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggre
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.BlobStore;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.MessageQueue;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.QueueNames;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.keys.LocalKeyServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.backend.keys.PayloadKeys;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.Payloads;
@@ -30,7 +31,7 @@ import org.springframework.context.annotation.Import;
 
 /** Aggregates batches of uploads, in a TEE. In the profile local it also publishes the public key. */
 @SpringBootApplication
-@Import({BlobStore.class, MessageQueue.class, PayloadKeys.class, PayloadKeys.Server.class})
+@Import({BlobStore.class, MessageQueue.class, PayloadKeys.class, LocalKeyServer.class})
 public class AggregatorApplication {
   public static void main(String[] arguments) {
     ServiceApplication.run(

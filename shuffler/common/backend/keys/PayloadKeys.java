@@ -4,7 +4,6 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypt
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.LocalKeys;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.Payloads;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PrivateKeys;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PublicKeyController;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PublicKeyService;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PublicKeys;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.gcp.CoordinatorKeys;
@@ -56,16 +55,6 @@ public class PayloadKeys {
   @Bean
   Payloads payloads(PublicKeys publicKeys, PrivateKeys privateKeys) {
     return new Payloads(publicKeys, privateKeys, LARGEST);
-  }
-
-  /** Imported by the one service that publishes the public key in the profile local. */
-  @Configuration(proxyBeanMethods = false)
-  @Profile("local")
-  public static class Server {
-    @Bean
-    PublicKeyController publicKeyController(LocalKeys keys) {
-      return new PublicKeyController(keys);
-    }
   }
 
   @Configuration(proxyBeanMethods = false)
