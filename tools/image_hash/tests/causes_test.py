@@ -331,12 +331,14 @@ def _newer_spring(members: Members) -> None:
 
 
 def _other_constants(_: zipfile.ZipInfo, content: bytes) -> bytes:
-    """The last two constants the other way round, and so the two references to them (JVMS 4.7.16)."""
-    kind, name = (struct.pack(">BH", 1, len(text)) + text for text in (b"RuntimeVisibleAnnotations", _ANNOTATION))
-    return content.replace(kind + name, name + kind).replace(struct.pack(">HIHHH", 31, 6, 1, 32, 0), struct.pack(">HIHHH", 32, 6, 1, 31, 0))
+    """Name and value of the attribute SourceFile in the other order, and so the references to these constants (JVMS 4.7.10)."""
+    kind, name = (struct.pack(">BH", 1, len(text)) + text for text in (b"SourceFile", b"CollectorApplication.java"))
+    # The compiler numbers them one after the other.
+    (number,) = (n for n in range(1, 1000) if struct.pack(">HIH", n, 2, n + 1) in content)
+    attribute, other = struct.pack(">HIH", number, 2, number + 1), struct.pack(">HIH", number + 1, 2, number)
+    return content.replace(kind + name, name + kind).replace(attribute, other)
 
 
-_ANNOTATION = b"Lorg/springframework/boot/autoconfigure/SpringBootApplication;"
 _CODE = marshal.dumps(compile("def f(x):\n    return [x, 'word', 'word']\n", "f.py", "exec", optimize=0))
 
 
