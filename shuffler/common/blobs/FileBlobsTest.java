@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.testing.BlobsContract;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testing.TestClock;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.net.URI;
@@ -13,11 +14,7 @@ import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
-import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import java.util.List;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -34,26 +31,6 @@ import org.springframework.context.support.GenericApplicationContext;
 class FileBlobsTest extends BlobsContract {
   @EnableAutoConfiguration
   static class Server {}
-
-  /** A clock that a test moves. */
-  private static final class TestClock extends Clock {
-    private Instant now = Instant.parse("2026-01-02T03:04:05Z");
-
-    @Override
-    public Instant instant() {
-      return now;
-    }
-
-    @Override
-    public ZoneId getZone() {
-      return ZoneOffset.UTC;
-    }
-
-    @Override
-    public Clock withZone(ZoneId zone) {
-      return this;
-    }
-  }
 
   @TempDir Path folder;
 
@@ -90,7 +67,7 @@ class FileBlobsTest extends BlobsContract {
 
   @Override
   protected void pass(Duration time) {
-    clock.now = clock.now.plus(time);
+    clock.advance(time);
   }
 
   private List<Path> files() throws IOException {

@@ -4,12 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.testing.JsonServer;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testing.TestClock;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
@@ -19,26 +16,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class PublicKeyServiceTest {
-  /** A clock that a test moves. */
-  private static final class TestClock extends Clock {
-    private Instant now = Instant.parse("2026-01-02T03:04:05Z");
-
-    @Override
-    public Instant instant() {
-      return now;
-    }
-
-    @Override
-    public ZoneId getZone() {
-      return ZoneOffset.UTC;
-    }
-
-    @Override
-    public Clock withZone(ZoneId zone) {
-      return this;
-    }
-  }
-
   @TempDir Path folder;
 
   private final AtomicReference<JsonServer.Answer> answer = new AtomicReference<>();
@@ -66,13 +43,13 @@ class PublicKeyServiceTest {
     answer.set(new JsonServer.Answer(200, old.published()));
     assertThat(service.choose().id()).isEqualTo(old.choose().id());
     answer.set(new JsonServer.Answer(500, ""));
-    clock.now = clock.now.plus(Duration.ofMinutes(480));
+    clock.advance(Duration.ofMinutes(480));
     assertThat(service.choose().id()).isEqualTo(old.choose().id());
     assertThat(service.choose().id()).isEqualTo(old.choose().id());
     assertThat(server.requests()).hasSize(2);
     LocalKeys fresh = new LocalKeys(folder.resolve("fresh"));
     answer.set(new JsonServer.Answer(200, fresh.published()));
-    clock.now = clock.now.plus(Duration.ofMinutes(1));
+    clock.advance(Duration.ofMinutes(1));
     assertThat(service.choose().id()).isEqualTo(fresh.choose().id());
   }
 

@@ -16,12 +16,9 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.SignedUrl;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.gcp.testing.CloudStorageServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.testing.BlobsContract;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testing.TestClock;
 import java.nio.charset.StandardCharsets;
-import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -34,26 +31,6 @@ import org.junit.jupiter.api.Test;
 class CloudBlobsTest extends BlobsContract {
   private static final String BUCKET = "fcp-test-m-0";
   private static final int PAGE_SIZE = 20;
-
-  /** A clock that a test moves. */
-  private static final class TestClock extends Clock {
-    private Instant now = Instant.parse("2026-01-02T03:04:05Z");
-
-    @Override
-    public Instant instant() {
-      return now;
-    }
-
-    @Override
-    public ZoneId getZone() {
-      return ZoneOffset.UTC;
-    }
-
-    @Override
-    public Clock withZone(ZoneId zone) {
-      return this;
-    }
-  }
 
   private final TestClock clock = new TestClock();
   private final ServiceAccount account = new ServiceAccount(CloudStorageServer.TOKEN);
@@ -94,7 +71,7 @@ class CloudBlobsTest extends BlobsContract {
 
   @Override
   protected void pass(Duration time) {
-    clock.now = clock.now.plus(time);
+    clock.advance(time);
   }
 
   private static BlobName name(String key) {

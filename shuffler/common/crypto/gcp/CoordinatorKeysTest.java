@@ -7,6 +7,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypt
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.KeyNotFoundException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.KeyServiceException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.testing.JsonServer;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testing.TestClock;
 import com.google.api.client.http.javanet.NetHttpTransport;
 import com.google.auth.oauth2.AccessToken;
 import com.google.auth.oauth2.GoogleCredentials;
@@ -20,10 +21,8 @@ import com.google.crypto.tink.hybrid.PredefinedHybridParameters;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.ZoneOffset;
 import java.util.Base64;
 import java.util.Date;
 import java.util.Random;
@@ -46,7 +45,7 @@ class CoordinatorKeysTest {
   private byte[] halfB;
   private String typeOfB = "MULTI_PARTY_HYBRID_EVEN_KEYSPLIT";
   private boolean kmsAllows = true;
-  private Instant now = Instant.parse("2026-01-02T03:04:05Z");
+  private final TestClock clock = new TestClock();
   private final JsonServer a = new JsonServer(request -> keyService(request, halfA, "MULTI_PARTY_HYBRID_EVEN_KEYSPLIT"));
   private final JsonServer b = new JsonServer(request -> keyService(request, halfB, typeOfB));
   private final JsonServer kms = new JsonServer(this::decrypt);
@@ -63,22 +62,6 @@ class CoordinatorKeysTest {
     for (int i = 0; i < keyset.length; i++) {
       halfB[i] ^= halfA[i];
     }
-    Clock clock = new Clock() {
-      @Override
-      public ZoneOffset getZone() {
-        return ZoneOffset.UTC;
-      }
-
-      @Override
-      public Clock withZone(java.time.ZoneId zone) {
-        return this;
-      }
-
-      @Override
-      public Instant instant() {
-        return now;
-      }
-    };
     keys = new CoordinatorKeys(coordinator(a, "id token of a"), coordinator(b, "id token of b"), new JsonClient(), clock);
   }
 
@@ -146,10 +129,10 @@ class CoordinatorKeysTest {
   @Test
   void keyIsFetchedOnceAWeek() throws Exception {
     keys.find("key-1");
-    now = now.plus(Duration.ofDays(7)).minusSeconds(1);
+    clock.advance(Duration.ofDays(7).minusSeconds(1));
     keys.find("key-1");
     assertThat(a.requests()).hasSize(1);
-    now = now.plusSeconds(1);
+    clock.advance(Duration.ofSeconds(1));
     keys.find("key-1");
     assertThat(a.requests()).hasSize(2);
   }
@@ -160,7 +143,7 @@ class CoordinatorKeysTest {
       assertThatThrownBy(() -> keys.find("key-2")).isInstanceOf(KeyNotFoundException.class);
     }
     assertThat(a.requests()).hasSize(3);
-    now = now.plusSeconds(600);
+    clock.advance(Duration.ofSeconds(600));
     assertThatThrownBy(() -> keys.find("key-2")).isInstanceOf(KeyNotFoundException.class);
     assertThat(a.requests()).hasSize(4);
   }

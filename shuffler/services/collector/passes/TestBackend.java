@@ -31,6 +31,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Tasks;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testing.TestClock;
 import com.google.ondevicepersonalization.federatedcompute.proto.IterationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TrainingInfo;
@@ -40,11 +41,7 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -52,7 +49,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.concurrent.atomic.AtomicReference;
 
 /** What surrounds collectors: real tables and blobs, queues that a test looks into, a clock that it turns, and stand-ins for the rest. */
 final class TestBackend implements AutoCloseable {
@@ -62,30 +58,6 @@ final class TestBackend implements AutoCloseable {
 
   private static final TaskInfo TRAINING = TaskInfo.newBuilder().setTrainingInfo(TrainingInfo.getDefaultInstance()).build();
   private static final ClientVersions ANY = new ClientVersions("0", "999999999");
-
-  /** A clock that stands still until it is told otherwise. */
-  static final class TurnedClock extends Clock {
-    private final AtomicReference<Instant> now = new AtomicReference<>(Instant.parse("2026-01-02T03:04:05Z"));
-
-    void advance(Duration time) {
-      now.updateAndGet(instant -> instant.plus(time));
-    }
-
-    @Override
-    public Instant instant() {
-      return now.get();
-    }
-
-    @Override
-    public ZoneId getZone() {
-      return ZoneOffset.UTC;
-    }
-
-    @Override
-    public Clock withZone(ZoneId zone) {
-      throw new UnsupportedOperationException();
-    }
-  }
 
   /** Topics that keep what is published, in no order that a test may rely on. */
   static final class Queues implements Messages {
@@ -109,7 +81,7 @@ final class TestBackend implements AutoCloseable {
     public void checkTopic(String topic) {}
   }
 
-  final TurnedClock clock = new TurnedClock();
+  final TestClock clock = new TestClock();
   final Queues queues = new Queues();
   final BlobLayout layout = new BlobLayout("fcp-test-m-%s", "fcp-test-g-%s", "fcp-test-a-%s");
   final MeterRegistry meters = new SimpleMeterRegistry();

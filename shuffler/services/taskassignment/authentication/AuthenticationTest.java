@@ -7,6 +7,7 @@ import com.google.internal.federatedcompute.v1.RejectionReason;
 import com.google.internal.federatedcompute.v1.RetryWindow;
 import com.google.ondevicepersonalization.federatedcompute.proto.CreateTaskAssignmentResponse;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testing.TestClock;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.testing.TestService;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.Duration;
@@ -21,10 +22,6 @@ import java.net.URI;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.time.Clock;
-import java.time.Instant;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import java.util.Base64;
 import java.util.Collections;
 import java.util.ArrayList;
@@ -66,26 +63,6 @@ class AuthenticationTest {
     @PostMapping("/taskassignment/v1/population/{population}:create-task-assignment")
     String passed() {
       return "passed";
-    }
-  }
-
-  /** A clock that a test moves. */
-  private static final class TestClock extends Clock {
-    private Instant now = Instant.parse("2026-01-02T03:04:05Z");
-
-    @Override
-    public Instant instant() {
-      return now;
-    }
-
-    @Override
-    public ZoneId getZone() {
-      return ZoneOffset.UTC;
-    }
-
-    @Override
-    public Clock withZone(ZoneId zone) {
-      return this;
     }
   }
 
@@ -221,9 +198,9 @@ class AuthenticationTest {
     answer = json(500, "");
     assertPassed(ask("token", null));
     assertThat(ask("other", null).statusCode()).isEqualTo(200);
-    clock.now = clock.now.plus(java.time.Duration.ofDays(7)).minusSeconds(1);
+    clock.advance(java.time.Duration.ofDays(7).minusSeconds(1));
     assertPassed(ask("token", null));
-    clock.now = clock.now.plusSeconds(1);
+    clock.advance(java.time.Duration.ofSeconds(1));
     answer = json(200, CHALLENGE_JSON);
     assertThat(ask("token", null).statusCode()).isEqualTo(401);
   }
@@ -234,7 +211,7 @@ class AuthenticationTest {
     for (int i = 0; i < 12; i++) {
       assertPassed(ask("token " + i, CERTIFICATES));
     }
-    clock.now = clock.now.plus(java.time.Duration.ofDays(8));
+    clock.advance(java.time.Duration.ofDays(8));
     assertPassed(ask("token 0", CERTIFICATES));
     assertPassed(ask("token 1", CERTIFICATES));
     assertPassed(ask("token 0", null));
