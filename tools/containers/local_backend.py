@@ -44,7 +44,7 @@ _PORT = flags.DEFINE_integer(
 )
 
 # In the order of their ports. Task assignment is where its image listens.
-SERVICES = ("task_management", "task_assignment", "collector", "task_scheduler")
+SERVICES = ("task_management", "task_assignment", "collector", "task_scheduler", "aggregator", "model_updater", "task_builder")
 DATABASE = "postgresql"
 _DATABASE_USER = "federatedcompute"
 # All run as the user of the images that are not for a TEE, since they share a folder.
@@ -366,6 +366,9 @@ class Backend:
         member.process = _Service(container, self._ports[member.name])
 
     def _variables(self, service: str) -> dict[str, str]:
+        port = str(self._ports[service])
+        if service == "task_builder":
+            return {"PORT": port, "TASK_MANAGEMENT_SERVER_URL": f"http://127.0.0.1:{self._ports['task_management']}"}
         return {
             **self._env,
             "LOCAL_OPTS": local_options(
@@ -375,7 +378,7 @@ class Backend:
                 public_url=f"http://127.0.0.1:{self._ports['task_assignment']}",
             ),
             "SPRING_PROFILES_ACTIVE": "local",
-            "PORT": str(self._ports[service]),
+            "PORT": port,
             # They share the machine's memory.
             "JDK_JAVA_OPTIONS": "-XX:MaxRAMPercentage=12",
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 _GZIP = b"Content-Encoding: gzip\n\n"
@@ -25,16 +24,3 @@ def read(path: Path) -> bytes | None:
     if stored.startswith(_IDENTITY):
         return stored[len(_IDENTITY) :]
     raise ValueError(f"{path}: expected a blob, which begins with Content-Encoding, found something else")
-
-
-def metrics(models: Path, population: str, task: int, iteration: int) -> dict[str, float] | None:
-    """The metrics that the model updater left for an iteration; None as long as there are none.
-
-    Args:
-        models: folder of the bucket of models.
-        population: name.
-        task: number.
-        iteration: number.
-    """
-    content = read(models / population / str(task) / str(iteration) / "s/0/metrics")
-    return None if content is None else {name: float(value) for name, value in json.loads(content).items()}

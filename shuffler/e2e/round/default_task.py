@@ -37,7 +37,6 @@ federated_learning {{
     evaluation_traffic: 0.3
     report_goal: {goal}
     over_selection_rate: 0.3
-    source_training_task_id: 1
   }}
 }}
 differential_privacy {{ type: FIXED_GAUSSIAN clip_norm: 10 }}

@@ -12,7 +12,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
-from shuffler.e2e.round.results import Results, Task
+from shuffler.e2e.round.results import Results, TaskRounds
 
 _STYLE = """
 :root { color-scheme: light dark; font-family: system-ui, sans-serif; line-height: 1.45; }
@@ -75,7 +75,7 @@ def render(results: Results) -> str:
     return _PAGE.format(digest=digest, title=html.escape(title), style=_STYLE, lead=html.escape(lead), content=content)
 
 
-def _task(task: Task) -> str:
+def _task(task: TaskRounds) -> str:
     names = sorted({name for done in task.rounds for name in done.metrics})
     charts = "".join(_chart(name, [(done.iteration, done.metrics[name]) for done in task.rounds if name in done.metrics]) for name in names)
     charts += _chart("uploads", [(done.iteration, float(done.uploads)) for done in task.rounds])

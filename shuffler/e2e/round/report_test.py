@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 
 from shuffler.e2e.round import report
-from shuffler.e2e.round.results import Results, Round, Task
+from shuffler.e2e.round.results import Results, Round, TaskRounds
 
 _VOID = {"meta", "line", "circle", "polyline"}
 
@@ -17,7 +17,7 @@ def _results(**metrics: float) -> Results:
     return Results(
         settings={"--model": "<digits> & co"},
         hashes={"collector": "sha256:" + "0" * 64},
-        tasks=[Task("training", 1, rounds), Task("evaluation", 2, rounds[:1])],
+        tasks=[TaskRounds("training", 1, rounds), TaskRounds("evaluation", 2, rounds[:1])],
         outcomes={"uploaded": 50, "dropped out": 3},
         phases={"build": 1.25, "rounds": 12.5},
     )

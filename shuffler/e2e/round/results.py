@@ -24,7 +24,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Task:
+class TaskRounds:
     """A task and its rounds.
 
     Attributes:
@@ -52,6 +52,6 @@ class Results:
 
     settings: Mapping[str, str]
     hashes: Mapping[str, str]
-    tasks: Sequence[Task]
+    tasks: Sequence[TaskRounds]
     outcomes: Mapping[str, int]
     phases: Mapping[str, float]

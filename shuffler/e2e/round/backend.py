@@ -1,0 +1,131 @@
+"""A local backend that runs (scripts/local_backend.sh), as those see it who build tasks, and as those who read what comes of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import urllib3
+from google.protobuf import text_format
+from image_hash import errors
+from runfiles import Runfiles
+from shuffler.proto.task_builder_pb2 import BuildTaskResponse, TaskGroup
+from shuffler.proto.task_pb2 import Task
+
+from shuffler.e2e.population.payload import PublicKey, parse_public_keys
+from shuffler.e2e.round import blobs
+
+_MODELS = "data/blobs/blobs/fcp-local-m-0"
+_KEYS = "/.well-known/odp/v1/public-keys"
+_TIMEOUT_SECONDS = 30
+
+
+class RoundError(errors.Error):
+    """Something of a round is not done. The message is one line."""
+
+
+def runfile(variable: str) -> Path:
+    """A file that comes with this program; Bazel says where in an environment variable.
+
+    Raises:
+        RoundError: it was not started by Bazel.
+    """
+    runfiles = Runfiles.Create()
+    path = runfiles and runfiles.Rlocation(os.environ.get(variable, variable))
+    if not path:
+        raise RoundError(f"{variable} is not set; start this with scripts/federated_round.sh")
+    return Path(path)
+
+
+class Backend:
+    """A backend that is ready.
+
+    Attributes:
+        urls: of the services, by name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the backend of a folder.
+
+        Raises:
+            RoundError: none runs there.
+        """
+        try:
+            lines = (folder / "status").read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise RoundError(f"expected the folder of a backend that runs, found no status in {folder}") from error
+        if lines[:1] != ["ready"]:
+            raise RoundError(f"expected a backend that is ready, found: {' '.join(lines[:1])}")
+        self.urls = {match[1]: match[2] for line in lines if (match := re.match(r"(\w+)\s+(http://\S+)", line))}
+        self._folder = folder
+
+    def image_hashes(self) -> dict[str, str]:
+        """Image hash of each service."""
+        found = {}
+        for index in sorted((self._folder / "images").glob("*/index.json")):
+            found[index.parent.name] = json.loads(index.read_text(encoding="utf-8"))["manifests"][0]["digest"]
+        return found
+
+    def public_key(self) -> PublicKey:
+        """A key for uploads.
+
+        Raises:
+            RoundError: the aggregator gives none.
+        """
+        answer = self._ask("GET", self.urls["aggregator"] + _KEYS)
+        try:
+            return parse_public_keys(answer)[0]
+        except ValueError as error:
+            raise RoundError(f"public keys of the aggregator: {error}") from error
+
+    def build(self, model: str, config: Path, *flags: str) -> TaskGroup:
+        """Has tasks built and created.
+
+        Args:
+            model: a SavedModel folder or .keras file.
+            config: file of a TaskConfig.
+            flags: more of task_builder_client.
+
+        Raises:
+            RoundError: the task builder refuses, or does not answer.
+        """
+        program = str(runfile("TASK_BUILDER_CLIENT"))
+        command = [program, f"--saved_model={model}", f"--task_config={config}", f"--task_builder_server={self.urls['task_builder']}", *flags]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            raise RoundError(f"the task builder: {lines[-1]}")
+        return text_format.Parse(done.stdout, BuildTaskResponse()).task_group
+
+    def cancel(self, task: Task) -> None:
+        """Ends a task, if it has not ended by itself.
+
+        Raises:
+            RoundError: task management does not answer.
+        """
+        path = f"/taskmanagement/v1/population/{task.population_name}/tasks/{task.task_id}:cancel"
+        self._ask("POST", self.urls["task_management"] + path, also=409)
+
+    def checkpoint(self, task: Task, iteration: int) -> Path:
+        """Where the server's checkpoint of an iteration is; that of 0 is the first one."""
+        return self._result(task, iteration) / "checkpoint"
+
+    def metrics(self, task: Task, iteration: int) -> dict[str, float] | None:
+        """The metrics that the model updater left for an iteration; None as long as there are none."""
+        content = blobs.read(self._result(task, iteration) / "metrics")
+        return None if content is None else {name: float(value) for name, value in json.loads(content).items()}
+
+    def _result(self, task: Task, iteration: int) -> Path:
+        return self._folder / _MODELS / task.population_name / str(task.task_id) / str(iteration) / "s/0"
+
+    def _ask(self, method: str, url: str, also: int = 200) -> bytes:
+        try:
+            answer = urllib3.request(method, url, timeout=_TIMEOUT_SECONDS)
+        except urllib3.exceptions.HTTPError as error:
+            raise RoundError(f"{url}: no answer ({type(error).__name__})") from error
+        if answer.status not in (200, also):
+            raise RoundError(f"{url}: expected status 200, found {answer.status}")
+        return answer.data
