@@ -65,3 +65,4 @@ if [[ $(./scripts/local_backend.sh status 2>/dev/null) == 'local backend: does n
     ./scripts/local_backend.sh up --port 0
 fi
 run "${arguments[@]}"
+printf 'report: %s\n' "$path"

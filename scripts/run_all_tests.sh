@@ -7,8 +7,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+log=$scratch/log
+trap 'rm -rf "$scratch"' EXIT
 passed=0 failed=0
 
 count() { # name, whether it passed, seconds
@@ -67,9 +68,15 @@ step 'parsers, fuzzed' bazel test --noshow_progress --ui_event_filters=-info --c
 step 'messages by the protocol of Pub/Sub' bazel test --noshow_progress --ui_event_filters=-info //shuffler/common/messages/gcp:gcp_test
 step 'images on bases from a registry' bazel run --noshow_progress --ui_event_filters=-info //tools/registry:bases
 step 'expected hashes' ./scripts/build_images.sh --check
-# What it prints is its own; the test of the same backend under kills is //shuffler/e2e:local_backend_test.
-step 'the backend of this machine starts and ends' \
-    bash -c './scripts/local_backend.sh up --port 0 && ./scripts/local_backend.sh status && ./scripts/local_backend.sh down --purge'
+# What these scripts print is their own; the tests of the same backend under kills are in //shuffler/e2e.
+backend() {
+    ./scripts/local_backend.sh up --port 0 &&
+        ./scripts/federated_round.sh --rounds=2 --report="$scratch/round.html" &&
+        ./scripts/local_backend.sh status &&
+        ./scripts/local_backend.sh down --purge &&
+        grep '<h1>2 federated rounds</h1>' "$scratch/round.html"
+}
+step 'the backend of this machine starts, does federated rounds, and ends' backend
 step 'every engine gives the same images' bazel test --noshow_progress --test_output=all //scripts/docker:engines_test
 step 'a release of this build can be recorded and verified' bazel run --noshow_progress --ui_event_filters=-info //tools/release:record_check
 step 'image actions use declared inputs only' bazel run --noshow_progress --ui_event_filters=-info //tools/proof:hermeticity

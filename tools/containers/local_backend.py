@@ -165,7 +165,7 @@ class _Postgres:
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_as_nobody(), str(programs / "bin" / "postgres"), "-D", str(data), *arguments],
+                [*as_nobody(), str(programs / "bin" / "postgres"), "-D", str(data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -194,7 +194,8 @@ class _Postgres:
             self._process.wait()
 
 
-def _as_nobody() -> list[str]:
+def as_nobody() -> list[str]:
+    """What stands before a command that runs as the user of PostgreSQL, without any rights."""
     return [
         *("setpriv", "--pdeathsig=QUIT", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"),
         *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--"),
@@ -228,7 +229,7 @@ def make_database(programs: Path, data: Path, log: Path) -> str:
 def _run(programs: Path, command: list[str], stdin: bytes, log: Path) -> None:
     with log.open("ab") as output:
         done = subprocess.run(
-            [*_as_nobody(), str(programs / "bin" / command[0]), *command[1:]],
+            [*as_nobody(), str(programs / "bin" / command[0]), *command[1:]],
             input=stdin,
             stdout=output,
             stderr=output,

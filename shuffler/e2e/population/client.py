@@ -84,20 +84,21 @@ class Upload:
 class Client:
     """One connection pool to task assignment and to the stores of blobs, for many devices.
 
-    Answers that a server gives while it restarts (503, no connection) are tried again for some seconds.
+    Answers that a server gives while it restarts (503, no connection) are tried again.
     """
 
-    def __init__(self, server: str, *, connections: int = 16, attest: Attest | None = None, authorization: str = "") -> None:
+    def __init__(self, server: str, *, connections: int = 16, tries: int = 8, attest: Attest | None = None, authorization: str = "") -> None:
         """Connects when it is first needed.
 
         Args:
             server: URL of task assignment, without a slash at its end.
             connections: most that are open at a time.
+            tries: of a request; eight take some seconds, and each one more two.
             attest: how devices answer a challenge; without it a challenge is an error.
             authorization: token of devices that were attested before.
         """
         retries = urllib3.Retry(
-            total=8, backoff_factor=0.1, backoff_max=2, status_forcelist=[502, 503, 504], allowed_methods=None, raise_on_status=False
+            total=tries, backoff_factor=0.1, backoff_max=2, status_forcelist=[502, 503, 504], allowed_methods=None, raise_on_status=False
         )
         self._server = server
         self._http = urllib3.PoolManager(maxsize=connections, block=True, timeout=urllib3.Timeout(60), retries=retries)

@@ -150,7 +150,7 @@ class Population:
         if behaviour is Behaviour.STRAGGLER:
             self._stop.wait(self._settings.straggler_seconds)
         content = behaviours.upload(behaviour, update, self._key, randomness)
-        for _ in range(2 if behaviour is Behaviour.DUPLICATE else 1):
+        for repeat in range(2 if behaviour is Behaviour.DUPLICATE else 1):
             upload = self._client.report(assignment, ReportResultRequest.COMPLETED)
             if upload is None:
                 self._count("too late")
@@ -159,8 +159,9 @@ class Population:
                 self._count("no upload")
                 return
             self._client.upload(upload, content)
-        with self._lock:
-            self.results.contributions.append(Contribution(device, assignment.task, assignment.aggregation, behaviour))
+            if repeat == 0:
+                with self._lock:
+                    self.results.contributions.append(Contribution(device, assignment.task, assignment.aggregation, behaviour))
         self._count("uploaded")
 
     def _plan(self, assignment: Assignment) -> bytes:

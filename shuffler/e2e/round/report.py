@@ -22,8 +22,9 @@ h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 .lead { margin: 0 0 1rem; opacity: .75; }
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); }
 figure { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: .5rem; margin: 0; padding: .8rem; }
-figcaption { display: flex; font-size: .9rem; justify-content: space-between; }
-figcaption b { font-variant-numeric: tabular-nums; }
+figcaption { display: flex; font-size: .9rem; gap: .8rem; justify-content: space-between; min-height: 2.9em; }
+figcaption span { min-width: 0; overflow-wrap: break-word; }
+figcaption b { font-variant-numeric: tabular-nums; white-space: nowrap; }
 svg { display: block; height: auto; width: 100%; }
 .axis { stroke: currentColor; stroke-opacity: .25; }
 .line { fill: none; stroke: #2f6fde; stroke-linejoin: round; stroke-width: 2; }
@@ -101,8 +102,11 @@ def _table(head: tuple[str, str], rows: Sequence[tuple[str, str]], *, numbers: b
 def _chart(name: str, points: Sequence[tuple[int, float]]) -> str:
     """A curve over the rounds; what is no number is left out."""
     finite = [(iteration, value) for iteration, value in points if math.isfinite(value)]
+    title = html.escape(name)
+    # Long names break at their words.
+    words = title.replace("/", "/<wbr>").replace("_", "_<wbr>")
     if not finite:
-        return f"<figure><figcaption>{html.escape(name)}<b>no numbers</b></figcaption></figure>"
+        return f"<figure><figcaption><span>{words}</span><b>no numbers</b></figcaption></figure>"
     low, high = _range([value for _, value in finite])
     first, last = finite[0][0], finite[-1][0]
 
@@ -124,9 +128,8 @@ def _chart(name: str, points: Sequence[tuple[int, float]]) -> str:
     line = " ".join(f"{x(iteration):.1f},{y(value):.1f}" for iteration, value in finite)
     parts.append(f'<polyline class="line" points="{line}"/>')
     parts += [f'<circle class="dot" cx="{x(iteration):.1f}" cy="{y(value):.1f}" r="2.5"/>' for iteration, value in finite]
-    title = html.escape(name)
     return (
-        f"<figure><figcaption>{title}<b>{finite[0][1]:.4g} → {finite[-1][1]:.4g}</b></figcaption>"
+        f"<figure><figcaption><span>{words}</span><b>{finite[0][1]:.4g} → {finite[-1][1]:.4g}</b></figcaption>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title} by round">{"".join(parts)}</svg></figure>'
     )
 

@@ -166,7 +166,7 @@ def run(backend: Backend, mix: Mapping[behaviour.Behaviour, float]) -> Results:
             # It goes on as long as it is let.
             watches.append(_Watch("evaluation", group.eval_task, 1, backend))
         try:
-            if not any(watch.wanted for watch in watches):
+            if not all(watch.task.total_iteration for watch in watches):
                 raise RoundError("expected num_max_training_rounds in the config to say how many rounds there are, found none")
             settings = Settings(watches[0].task.population_name, version=_VERSION, mix=mix, seed=_SEED.value)
             client = Client(backend.urls["task_assignment"], connections=_THREADS.value)
@@ -203,7 +203,6 @@ def main(arguments: list[str]) -> None:
     results = run(Backend(Path(_BACKEND.value)), mix)
     Path(_REPORT.value).write_text(report.render(results), encoding="utf-8")
     print(report.text(results))
-    print(f"report: {_REPORT.value}")
 
 
 if __name__ == "__main__":
