@@ -61,7 +61,9 @@ def sql(folder: Path, statement: str) -> list[str]:
     postgres = ["/mnt/postgresql/bin/postgres", "--single", "-D", "/mnt/data/postgresql", "tasks"]
     # As the backend sees its folder.
     mount = ["unshare", "--mount", "--", "sh", "-ec", 'mount --bind "$1" /mnt; shift; exec "$@"', "sh", str(folder)]
-    done = subprocess.run([*mount, *local_backend.as_nobody(), *postgres], input=statement + "\n", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*mount, *local_backend.as_nobody(), *postgres], input=statement + "\n", capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and "ERROR" not in done.stderr, done.stderr
     return re.findall(r'^\t.* = "(.*)"\t\(typeid', done.stdout, re.MULTILINE)
 
@@ -90,6 +92,7 @@ class BackendProcess:
             self._process.wait()
 
     def status(self) -> list[str]:
+        """The lines of its status; none before it has one."""
         with contextlib.suppress(FileNotFoundError):
             return (self.folder / "status").read_text("utf-8").splitlines()
         return []
@@ -106,12 +109,15 @@ class BackendProcess:
         raise AssertionError(f"not reached within {_SECONDS:.0f} s: {self.status()}\n{self._logs()}")
 
     def wait(self) -> int:
+        """Waits for its end; the exit code."""
         return self._process.wait(_SECONDS)
 
     def url(self, service: str) -> str:
+        """Where a service answers."""
         return next(line.split()[1] for line in self.status() if line.startswith(service + " "))
 
     def processes(self) -> list[int]:
+        """The numbers of all its processes."""
         return [self._process.pid, *_descendants(self._process.pid)]
 
     def kill(self, name: str) -> None:

@@ -87,7 +87,9 @@ class Client:
     Answers that a server gives while it restarts (503, no connection) are tried again.
     """
 
-    def __init__(self, server: str, *, connections: int = 16, tries: int = 8, attest: Attest | None = None, authorization: str = "") -> None:
+    def __init__(
+        self, server: str, *, connections: int = 16, tries: int = 8, attest: Attest | None = None, authorization: str = ""
+    ) -> None:
         """Connects when it is first needed.
 
         Args:

@@ -93,7 +93,13 @@ class Backend:
             RoundError: the task builder refuses, or does not answer.
         """
         program = str(runfile("TASK_BUILDER_CLIENT"))
-        command = [program, f"--saved_model={model}", f"--task_config={config}", f"--task_builder_server={self.urls['task_builder']}", *flags]
+        command = [
+            program,
+            f"--saved_model={model}",
+            f"--task_config={config}",
+            f"--task_builder_server={self.urls['task_builder']}",
+            *flags,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
@@ -119,7 +125,7 @@ class Backend:
         return None if content is None else {name: float(value) for name, value in json.loads(content).items()}
 
     def _result(self, task: Task, iteration: int) -> Path:
-        return self._folder / _MODELS / task.population_name / str(task.task_id) / str(iteration) / "s/0"
+        return Path(self._folder, _MODELS, task.population_name, str(task.task_id), str(iteration), "s/0")
 
     def _ask(self, method: str, url: str, also: int = 200) -> bytes:
         try:

@@ -206,7 +206,7 @@ def test_rounds_equal_plain_federated_averaging(
         chosen = [(iteration * 3 + i) % _DEVICES for i in range(training.report_goal)]
         for i, device in enumerate(chosen):
             devices.visit(device, Behaviour.DUPLICATE if i == 0 else Behaviour.GOOD)
-        loss, accuracy = plain.round([clients[device] for device in chosen])
+        loss, _ = plain.round([clients[device] for device in chosen])
         metrics = _wait_for_metrics(backend, task, iteration)
         assert metrics["server/client_work/train/loss"] == pytest.approx(loss, rel=1e-5)
         _assert_close(_weights(backend, task, iteration), plain.weights)
@@ -214,9 +214,7 @@ def test_rounds_equal_plain_federated_averaging(
     _evaluate(backend, task, clients, examples, model, tmp_path)
 
 
-def _evaluate(
-    backend: Backend, trained: Task, clients: list[reference.Client], examples: list[Path], model: Path, tmp_path: Path
-) -> None:
+def _evaluate(backend: Backend, trained: Task, clients: list[reference.Client], examples: list[Path], model: Path, tmp_path: Path) -> None:
     """An evaluation task's metrics are those of the model of one of the iterations."""
     config = tmp_path / "evaluation"
     config.write_text(

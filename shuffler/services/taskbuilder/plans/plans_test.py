@@ -30,6 +30,7 @@ _TRAINING = Training(
     privacy=Privacy(PrivacyType.FIXED_GAUSSIAN, noise_multiplier=0.0, clip_norm=0.05, epsilon=10.0, delta=1e-7),
 )
 
+
 def _model() -> models.Model:
     """Multinomial regression, which is easily written down in NumPy."""
     tf.keras.utils.set_random_seed(7)

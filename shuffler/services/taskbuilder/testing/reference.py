@@ -82,7 +82,7 @@ class Plain:
             steps.append(step)
             shares.append(share)
             losses, right = losses + loss, right + count
-        total = [sum(share * step[i] for step, share in zip(steps, shares, strict=True)) for i in range(2)]
+        total = [np.sum([share * step[i] for step, share in zip(steps, shares, strict=True)], axis=0) for i in range(2)]
         divisor = self._training.report_goal if self._clip else sum(shares)
         self.weights = self._server.step(self.weights, [-tensor / divisor for tensor in total])
         examples = sum(len(y) for _, y in clients)

@@ -1,6 +1,6 @@
 """A round with 1,000 light devices through the seven images: how long it takes and where the time goes; and the memory of each service.
 
-    bazel run //benchmarks:federated_round
+    bazel run //shuffler/benchmarks:federated_round
 
 Devices, services and PostgreSQL share the machine. A light device does all that a phone does but train: it checks in, downloads plan and
 checkpoint, encrypts an update that was made beforehand, reports and uploads. Prints seconds of each round, what they were spent on, and the
@@ -19,7 +19,7 @@ from absl import flags
 from image_hash import errors
 
 from shuffler.e2e import backend_process
-from shuffler.e2e.population.client import Client
+from shuffler.e2e.population.client import Client, Rejection
 from shuffler.e2e.population.population import Population, Settings
 from shuffler.e2e.population.training import Trainer
 from shuffler.e2e.round import default_task, digits
@@ -30,6 +30,7 @@ _DEVICES = flags.DEFINE_integer("devices", 1000, "Light devices of a round.", lo
 _ROUNDS = flags.DEFINE_integer("rounds", 20, "Rounds.", lower_bound=1)
 
 _THREADS = 16
+_VERSION = "999999999"
 _SEED = 1
 _POLL_SECONDS = 0.05
 _STATES = {"0": "check-ins, uploads, batches", "1": "sums", "4": "model", "50": "metrics rows"}
@@ -46,7 +47,7 @@ class _Devices:
 
     def __init__(self, backend: Backend, population: str, update: bytes) -> None:
         client = Client(backend.urls["task_assignment"], connections=_THREADS)
-        settings = Settings(population, version="999999999", seed=_SEED)
+        settings = Settings(population, version=_VERSION, seed=_SEED)
         self.population = Population(client, backend.public_key(), lambda _device, _plan, _checkpoint: update, settings)
 
     def contribute(self, device: int) -> None:
@@ -59,10 +60,8 @@ def _update(backend: Backend, folder: Path, population: str) -> bytes:
     """What one device makes of the first model."""
     files = default_task.write_devices(runfile("SCIKIT_LEARN") / digits.FILE, folder, devices=20, seed=_SEED)
     client = Client(backend.urls["task_assignment"])
-    found = client.check_in(population, "999999999")
-    while not hasattr(found, "plan_url"):
+    while isinstance(found := client.check_in(population, _VERSION), Rejection):
         time.sleep(_POLL_SECONDS)
-        found = client.check_in(population, "999999999")
     return Trainer(files)(0, client.download(found.plan_url), client.download(found.checkpoint_url))
 
 
