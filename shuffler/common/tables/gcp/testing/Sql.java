@@ -18,6 +18,7 @@ import java.sql.ParameterMetaData;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.sql.SQLFeatureNotSupportedException;
+import java.sql.Types;
 import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.List;
@@ -101,17 +102,21 @@ record Sql(String text, Struct values, Map<String, Type> types, boolean plan) {
 
   private void bind(PreparedStatement statement, int position, String name) throws SQLException {
     Value value = values.getFieldsOrDefault(name, Value.newBuilder().setNullValue(NullValue.NULL_VALUE).build());
-    PGobject parameter = new PGobject();
-    // What has no type has what PostgreSQL infers.
-    parameter.setType(types.containsKey(name) ? postgresType(types.get(name)) : "unknown");
-    parameter.setValue(switch (value.getKindCase()) {
+    String bound = switch (value.getKindCase()) {
       case NULL_VALUE -> null;
       case STRING_VALUE -> value.getStringValue();
       case NUMBER_VALUE -> Double.toString(value.getNumberValue());
       case BOOL_VALUE -> Boolean.toString(value.getBoolValue());
       default -> throw new SQLFeatureNotSupportedException("parameter " + name + ": " + value.getKindCase());
-    });
-    statement.setObject(position, parameter);
+    };
+    if (types.containsKey(name)) {
+      PGobject typed = new PGobject();
+      typed.setType(postgresType(types.get(name)));
+      typed.setValue(bound);
+      statement.setObject(position, typed);
+    } else {
+      statement.setObject(position, bound, Types.OTHER);
+    }
   }
 
   private static String postgresType(Type type) throws SQLException {
