@@ -3,6 +3,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.tabl
 import com.google.protobuf.util.Timestamps;
 import com.google.spanner.v1.CommitResponse;
 import com.google.spanner.v1.ExecuteBatchDmlResponse;
+import com.google.spanner.v1.ResultSet;
 import io.grpc.Status;
 import io.grpc.protobuf.StatusProto;
 import java.sql.Connection;
@@ -45,20 +46,21 @@ final class ReadWrite {
       try {
         Savepoint before = connection().setSavepoint();
         try {
-          answer.addResultSets(sql.run(connection));
+          ResultSet result = sql.run(connection);
           connection.releaseSavepoint(before);
-        } catch (SQLException refused) {
+          answer.addResultSets(result);
+        } catch (SQLException problem) {
+          Status status = Sql.status(problem);
+          if (status.getCode() == Status.Code.ABORTED) {
+            throw problem;
+          }
           connection.rollback(before);
-          throw refused;
+          answer.setStatus(StatusProto.fromStatusAndTrailers(status, null));
+          break;
         }
       } catch (SQLException problem) {
-        Status status = Sql.status(problem);
-        if (status.getCode() == Status.Code.ABORTED) {
-          end(status);
-          check();
-        }
-        answer.setStatus(StatusProto.fromStatusAndTrailers(status, null));
-        break;
+        end(Sql.status(problem));
+        check();
       }
     }
     if (statements.stream().anyMatch(Sql::changes)) {
@@ -116,8 +118,8 @@ final class ReadWrite {
           // What was not committed is rolled back.
           connection.close();
         }
-      } catch (SQLException problem) {
-        throw new IllegalStateException(problem);
+      } catch (SQLException gone) {
+        // With its connection, all that it did.
       }
     }
   }
