@@ -77,7 +77,7 @@ abstract class LocksContract {
     AtomicInteger inside = new AtomicInteger();
     AtomicInteger mostInside = new AtomicInteger();
     int[] unguarded = {0};
-    ExecutorService threads = Executors.newFixedThreadPool(16);
+    ExecutorService threads = Executors.newFixedThreadPool(8);
     try (Locks first = new Locks(database, LONG); Locks second = new Locks(database, LONG)) {
       List<Callable<Void>> work = new ArrayList<>();
       for (int i = 0; i < 64; i++) {

@@ -47,10 +47,11 @@ import org.springframework.dao.CannotAcquireLockException;
 import org.springframework.dao.DataAccessException;
 import org.springframework.dao.DataIntegrityViolationException;
 import org.springframework.dao.DuplicateKeyException;
+import org.springframework.dao.InvalidDataAccessResourceUsageException;
 import org.springframework.dao.QueryTimeoutException;
 import org.springframework.jdbc.UncategorizedSQLException;
 
-/** What goes to Spanner and what comes of its errors, against the client library's mock server. SQL itself is tested with PostgreSQL. */
+/** What goes to Spanner and what comes of its errors, against the client library's mock server. SQL itself: the suites over the tables. */
 class SpannerTest {
   private static final Duration LONG = Duration.ofMinutes(1);
   private static final Duration SHORT = Duration.ofMillis(500);
@@ -240,6 +241,7 @@ class SpannerTest {
     assertThat(errorOf(Status.FAILED_PRECONDITION))
         .isInstanceOf(DataIntegrityViolationException.class)
         .isNotInstanceOf(DuplicateKeyException.class);
+    assertThat(errorOf(Status.INVALID_ARGUMENT)).isInstanceOf(InvalidDataAccessResourceUsageException.class);
     assertThat(errorOf(Status.PERMISSION_DENIED)).isInstanceOf(UncategorizedSQLException.class).hasMessageContaining("PERMISSION_DENIED");
   }
 
