@@ -14,6 +14,7 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.dao.ConcurrencyFailureException;
 import org.springframework.dao.DataAccessException;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.transaction.TransactionException;
@@ -58,7 +59,7 @@ public final class Locks implements AutoCloseable {
   }
 
   /**
-   * Takes a lock, if nobody holds it.
+   * Takes a lock, if nobody holds it and not too many want it.
    *
    * @throws DataAccessException if the database cannot be asked
    */
@@ -66,7 +67,12 @@ public final class Locks implements AutoCloseable {
     // One for each time that a lock is taken, so that none renews or releases what another one took over.
     Lease taken = new Lease(
         UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8)).toString(), UUID.randomUUID().toString());
-    if (!database.<Boolean>transact(client -> take(client, taken))) {
+    try {
+      if (!database.<Boolean>transact(client -> take(client, taken))) {
+        return Optional.empty();
+      }
+    } catch (ConcurrencyFailureException crowded) {
+      // Who loses again and again, as on Spanner where many want the same, loses against those who have it by turns.
       return Optional.empty();
     }
     held.put(taken, name);

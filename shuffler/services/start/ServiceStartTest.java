@@ -24,12 +24,40 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** The jars as they ship, each in a process of its own. */
 class ServiceStartTest {
   private static final int SIGTERM_EXIT_CODE = 128 + 15;
+  private static final Path NATIVE = Path.of("shuffler/native").toAbsolutePath();
+  private static final String LIBCXX = Path.of(System.getenv("LIBCXX")).toAbsolutePath().toString();
+  private static final String SECRET = "aHVzaC1odXNoLWh1c2gtaA==";
+
+  /** The profile gcp with all options, so that nobody asks Google for one. */
+  private static final Map<String, String> CLOUD = Map.of(
+      "PORT", "0",
+      "LD_LIBRARY_PATH", LIBCXX,
+      "FCP_OPTS", """
+          --project_id p --environment e
+          --spanner_instance i --task_database_name t --metrics_spanner_instance i --metrics_database_name m
+          --client_gradient_bucket_template g-%s --aggregated_gradient_bucket_template a-%s --model_bucket_template m-%s
+          --download_plan_token_duration 900 --download_checkpoint_token_duration 900 --upload_gradient_token_duration 900
+          --local_compute_timeout_minutes 15 --upload_timeout_minutes 15
+          --aggregator_pubsub_topic at --aggregator_pubsub_subscription as
+          --model_updater_pubsub_topic mt --model_updater_pubsub_subscription ms
+          --aggregator_notification_pubsub_topic nt --aggregator_notification_pubsub_subscription ns
+          --encryption_key_service_a_base_url https://a.test --encryption_key_service_b_base_url https://b.test
+          --encryption_key_service_a_cloudfunction_url https://fa.test --encryption_key_service_b_cloudfunction_url https://fb.test
+          --wip_provider_a wa --wip_provider_b wb --service_account_a a@a.test --service_account_b b@b.test
+          --aggregator_subscriber_max_outstanding_element_count 2 --model_updater_subscriber_max_outstanding_element_count 2
+          --collector_batch_size 50 --aggregation_batch_failure_threshold 3 --enable_aggregation_success_notifications false
+          --model_cdn_endpoint cdn.test --model_cdn_signing_key_name a --model_cdn_signing_key_value_a '""" + SECRET + "'",
+      "SECURITY_OPTS", "--is_authentication_enabled true --allow_rooted_devices false"
+          + " --key_attestation_validation_base_url https://attestation.test/v1 --key_attestation_api_key '" + SECRET + "'",
+      "ENCRYPTION_OPTS", "--public_key_service_base_url https://keys.test --should_encrypt_aggregator_output true");
 
   @TempDir Path folder;
 
@@ -54,8 +82,11 @@ class ServiceStartTest {
   private BufferedReader start(String service, Map<String, String> environment, String... arguments) throws IOException {
     String name = service.replace("_", "");
     Path jar = Path.of("shuffler/services", name, service + "_application.jar").toAbsolutePath();
+    // Of all machines there is only this one.
+    Path hosts = Files.writeString(folder.resolve("hosts"), "127.0.0.1 localhost metadata.google.internal\n");
     String libraries = nativeLibraries.map(folder -> "-Djava.library.path=" + folder).orElse("-Djava.library.path=.");
-    List<String> command = new ArrayList<>(List.of(System.getProperty("java.home") + "/bin/java", libraries, "-jar", jar.toString()));
+    List<String> command = new ArrayList<>(List.of(
+        System.getProperty("java.home") + "/bin/java", libraries, "-Djdk.net.hosts.file=" + hosts, "-jar", jar.toString()));
     command.addAll(List.of(arguments));
     ProcessBuilder builder = new ProcessBuilder(command).directory(folder.toFile()).redirectError(folder.resolve("stderr").toFile());
     builder.environment().clear();
@@ -84,24 +115,37 @@ class ServiceStartTest {
     return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString());
   }
 
-  @Test
-  void serviceAnswersLogsJsonAndStopsOnSigterm() throws Exception {
-    Map<String, String> environment = Map.of(
-        "PORT", "0",
-        "GOOGLE_APPLICATION_CREDENTIALS", serviceAccount().toString(),
-        "FCP_OPTS", "--project_id p --spanner_instance i --task_database_name t --model_bucket_template m-%s"
-            + " --client_gradient_bucket_template g-%s --aggregated_gradient_bucket_template a-%s --model_cdn_signing_key_value_a 'hush'",
-        // Spring Boot itself would read these.
-        "SERVER_PORT", "1",
-        "SPRING_APPLICATION_JSON", "{\"server\":{\"port\":1}}",
-        "SPRING_CONFIG_LOCATION", "file:/");
+  // These wait more than they work: for Google, who does not answer.
+  @Execution(ExecutionMode.CONCURRENT)
+  @ParameterizedTest
+  @CsvSource({
+    "task_assignment, Task Assignment, blobs task database",
+    "task_management, Task Management, task database",
+    "task_scheduler, Task Scheduler, blobs metrics database task database",
+    "collector, Collector, blobs messages task database",
+    "aggregator, Aggregator, blobs messages",
+    "model_updater, Model Updater, blobs messages",
+  })
+  void serviceInTheCloudAnswersLogsJsonAndStopsOnSigterm(String service, String name, String lacks) throws Exception {
+    nativeLibraries = Optional.of(NATIVE);
+    String key = privateKey();
+    Map<String, String> environment = new HashMap<>(CLOUD);
+    // TensorFlow would tell on standard error which processor it has.
+    environment.put("TF_CPP_MIN_LOG_LEVEL", "1");
+    environment.put("GOOGLE_APPLICATION_CREDENTIALS", serviceAccount(key).toString());
+    // Spring Boot itself would read these.
+    environment.putAll(Map.of(
+        "SERVER_PORT", "1", "SPRING_APPLICATION_JSON", "{\"server\":{\"port\":1}}", "SPRING_CONFIG_LOCATION", "file:/"));
     List<String> log = new ArrayList<>();
-    BufferedReader output = start("task_management", environment);
+    BufferedReader output = start(service, environment);
     String port = waitFor("Tomcat started on port ([0-9]+)", output, log);
-    assertThat(get(port, "/healthz").body()).isEqualTo("Greetings from Task Management Spring Boot! Health check. \n");
-    // There is no Spanner here.
+    HttpResponse<String> health = get(port, "/healthz");
+    assertThat(health.body()).isEqualTo("Greetings from " + name + " Spring Boot! Health check. \n");
+    assertThat(health.statusCode()).isEqualTo(200);
     HttpResponse<String> ready = get(port, "/ready");
-    assertThat(ready.body()).startsWith("Greetings from Task Management Spring Boot! Ready check. \nNot ready: task database: ");
+    assertThat(ready.body()).startsWith("Greetings from " + name + " Spring Boot! Ready check. \n");
+    assertThat(Pattern.compile("(?m)^Not ready: ([a-z ]+): ").matcher(ready.body()).results().map(found -> found.group(1)).sorted())
+        .containsExactly(lacks.split(" (?!database)"));
     assertThat(ready.statusCode()).isEqualTo(503);
     assertThat(get(port, "/actuator/prometheus").body()).contains("http_server_requests");
 
@@ -110,19 +154,42 @@ class ServiceStartTest {
     assertThat(process.waitFor()).isEqualTo(SIGTERM_EXIT_CODE);
     assertThat(log)
         .allMatch(line -> line.matches("\\{\"@timestamp\":.*\"severity\":\"(INFO|WARN)\".*}"))
-        .noneMatch(line -> line.contains("hush"));
+        .noneMatch(line -> line.contains(SECRET) || line.contains(key));
     assertThat(log).anyMatch(line -> line.contains("Graceful shutdown complete"));
     assertThat(standardError()).isEmpty();
   }
 
-  /** Credentials that nobody knows. */
-  private Path serviceAccount() throws Exception {
+  private static String privateKey() throws Exception {
     KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
     generator.initialize(2048);
-    String key = Base64.getEncoder().encodeToString(generator.generateKeyPair().getPrivate().getEncoded());
+    return Base64.getEncoder().encodeToString(generator.generateKeyPair().getPrivate().getEncoded());
+  }
+
+  /** Credentials that nobody knows. */
+  private Path serviceAccount(String key) throws IOException {
     return Files.writeString(folder.resolve("account.json"), "{\"type\":\"service_account\",\"project_id\":\"p\",\"private_key_id\":\"k\","
         + "\"private_key\":\"-----BEGIN PRIVATE KEY-----\\n" + key + "\\n-----END PRIVATE KEY-----\\n\",\"client_email\":\"a@p.test\","
         + "\"client_id\":\"1\",\"token_uri\":\"http://localhost:1/\"}");
+  }
+
+  @Execution(ExecutionMode.CONCURRENT)
+  @ParameterizedTest
+  @CsvSource({
+    "task_assignment, Task Assignment",
+    "task_management, Task Management",
+    "task_scheduler, Task Scheduler",
+    "collector, Collector",
+    "aggregator, Aggregator",
+    "model_updater, Model Updater",
+  })
+  void serviceWithoutOptionsOutsideOfTheCloudSaysSoInOneLine(String service, String name) throws Exception {
+    nativeLibraries = Optional.of(NATIVE);
+    assertThat(start(service, Map.of("LD_LIBRARY_PATH", LIBCXX)).readLine()).isNull();
+    // Not 64: whether there are options is not known.
+    assertThat(process.waitFor()).isEqualTo(1);
+    assertThat(standardError())
+        .startsWith(name + " cannot start: metadata server: project/project-id: expected an answer, found none: ")
+        .hasLineCount(1);
   }
 
   @ParameterizedTest
@@ -132,10 +199,9 @@ class ServiceStartTest {
     "model_updater, Model Updater, The aggregation library summed two checkpoints.",
   })
   void tensorflowServiceSaysWhatItRuns(String service, String name, String aggregation) throws Exception {
-    nativeLibraries = Optional.of(Path.of("shuffler/native").toAbsolutePath());
-    String libcxx = Path.of(System.getenv("LIBCXX")).toAbsolutePath().toString();
+    nativeLibraries = Optional.of(NATIVE);
     Map<String, String> environment = new HashMap<>(local("0"));
-    environment.put("LD_LIBRARY_PATH", libcxx);
+    environment.put("LD_LIBRARY_PATH", LIBCXX);
     String port = waitFor("Tomcat started on port ([0-9]+)", start(service, environment), new ArrayList<>());
     HttpResponse<String> ready = get(port, "/ready");
     assertThat(ready.body().lines()).first().isEqualTo("Greetings from " + name + " Spring Boot! Ready check. ");

@@ -24,8 +24,13 @@ public final class Spanner {
     return connect("/projects/" + project + "/instances/" + instance + "/databases/" + database, STATEMENT);
   }
 
-  /** Connects to what follows {@code jdbc:cloudspanner:} in an address. */
-  static HikariDataSource connect(String address, Duration statement) {
+  /**
+   * The same, to any server.
+   *
+   * @param address what follows {@code jdbc:cloudspanner:} in a JDBC address
+   * @param statement how long a statement may take, and a commit
+   */
+  public static HikariDataSource connect(String address, Duration statement) {
     HikariConfig config = new HikariConfig();
     config.setJdbcUrl("jdbc:cloudspanner:" + address);
     config.setMaximumPoolSize(CONNECTIONS);
@@ -37,7 +42,6 @@ public final class Spanner {
     // All go through one multiplexed session; others would be made and kept for nothing.
     config.addDataSourceProperty("minSessions", "0");
     config.addDataSourceProperty("maxSessions", "1");
-    // Of a commit, too.
     config.setConnectionInitSql("SET STATEMENT_TIMEOUT = '" + statement.toMillis() + "ms'");
     return new HikariDataSource(config);
   }

@@ -6,6 +6,7 @@ import org.springframework.dao.CannotAcquireLockException;
 import org.springframework.dao.DataAccessException;
 import org.springframework.dao.DataIntegrityViolationException;
 import org.springframework.dao.DuplicateKeyException;
+import org.springframework.dao.InvalidDataAccessResourceUsageException;
 import org.springframework.dao.QueryTimeoutException;
 import org.springframework.jdbc.support.SQLExceptionTranslator;
 
@@ -26,6 +27,7 @@ public final class SpannerErrors implements SQLExceptionTranslator {
       case ABORTED -> new CannotAcquireLockException(told, problem);
       case ALREADY_EXISTS -> new DuplicateKeyException(told, problem);
       case FAILED_PRECONDITION, OUT_OF_RANGE -> new DataIntegrityViolationException(told, problem);
+      case INVALID_ARGUMENT, NOT_FOUND -> new InvalidDataAccessResourceUsageException(told, problem);
       case DEADLINE_EXCEEDED, CANCELLED -> new QueryTimeoutException(told, problem);
       // Spring's word for what it does not know.
       default -> null;

@@ -10,6 +10,7 @@ import com.google.cloud.spanner.MockSpannerServiceImpl.StatementResult;
 import com.google.cloud.spanner.Statement;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.gcp.testing.SpannerServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
@@ -33,8 +34,6 @@ import io.grpc.ServerBuilder;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.io.IOException;
-import java.sql.Connection;
-import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -48,13 +47,15 @@ import org.springframework.dao.CannotAcquireLockException;
 import org.springframework.dao.DataAccessException;
 import org.springframework.dao.DataIntegrityViolationException;
 import org.springframework.dao.DuplicateKeyException;
+import org.springframework.dao.InvalidDataAccessResourceUsageException;
 import org.springframework.dao.QueryTimeoutException;
 import org.springframework.jdbc.UncategorizedSQLException;
 
-/** What goes to Spanner and what comes of its errors, against the client library's mock server. SQL itself is tested with PostgreSQL. */
+/** What goes to Spanner and what comes of its errors, against the client library's mock server. SQL itself: the suites over the tables. */
 class SpannerTest {
   private static final Duration LONG = Duration.ofMinutes(1);
   private static final Duration SHORT = Duration.ofMillis(500);
+  private static final String DATABASE = "projects/p/instances/i/databases/d";
   private static final String UPDATE = "UPDATE t SET n = 1 WHERE k = $1";
   private static final String SELECT = "SELECT n FROM t";
   private static final AssignmentKey KEY = new AssignmentKey(IterationKey.of("people", 1, 2), "session");
@@ -73,8 +74,8 @@ class SpannerTest {
     spanner.putPartialStatementResult(StatementResult.update(Statement.of(UPDATE), 1));
     spanner.putPartialStatementResult(StatementResult.query(Statement.of(SELECT), rows("n", TypeCode.INT64, "7")));
     server = ServerBuilder.forPort(0).addService(spanner).build().start();
-    source = connect(LONG);
-    impatient = connect(SHORT);
+    source = SpannerServer.connect(server.getPort(), DATABASE, LONG);
+    impatient = SpannerServer.connect(server.getPort(), DATABASE, SHORT);
     database = new Database(source, new SpannerErrors());
   }
 
@@ -89,22 +90,6 @@ class SpannerTest {
   void forget() {
     spanner.removeAllExecutionTimes();
     spanner.clearRequests();
-  }
-
-  /** Connects for sure: the first time takes long on a slow machine, and the driver asks for the dialect then. */
-  private static HikariDataSource connect(Duration statement) {
-    HikariDataSource pool =
-        Spanner.connect("//localhost:" + server.getPort() + "/projects/p/instances/i/databases/d;usePlainText=true", statement);
-    long end = System.nanoTime() + Duration.ofMinutes(2).toNanos();
-    while (true) {
-      try (Connection connection = pool.getConnection()) {
-        return pool;
-      } catch (SQLException notYet) {
-        if (System.nanoTime() > end) {
-          throw new IllegalStateException(notYet);
-        }
-      }
-    }
   }
 
   private static ResultSet rows(String column, TypeCode type, String... values) {
@@ -256,6 +241,7 @@ class SpannerTest {
     assertThat(errorOf(Status.FAILED_PRECONDITION))
         .isInstanceOf(DataIntegrityViolationException.class)
         .isNotInstanceOf(DuplicateKeyException.class);
+    assertThat(errorOf(Status.INVALID_ARGUMENT)).isInstanceOf(InvalidDataAccessResourceUsageException.class);
     assertThat(errorOf(Status.PERMISSION_DENIED)).isInstanceOf(UncategorizedSQLException.class).hasMessageContaining("PERMISSION_DENIED");
   }
 

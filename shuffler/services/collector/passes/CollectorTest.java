@@ -11,7 +11,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Messages;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PostgresServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.BatchStatus;
@@ -41,7 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 class CollectorTest {
   private static final int BATCH = 3;
 
-  private static PrivatePostgres postgres;
+  private static PostgresServer postgres;
 
   @TempDir Path folder;
 
@@ -50,7 +50,7 @@ class CollectorTest {
 
   @BeforeAll
   static void startPostgres() {
-    postgres = PrivatePostgres.start();
+    postgres = new PostgresServer();
   }
 
   @AfterAll

@@ -16,9 +16,9 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.NotificationEndpoint;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Subscription;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestDatabase;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
@@ -35,7 +35,6 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.testi
 import com.google.ondevicepersonalization.federatedcompute.proto.IterationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TrainingInfo;
-import com.zaxxer.hikari.HikariDataSource;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.net.URI;
@@ -85,7 +84,7 @@ final class TestBackend implements AutoCloseable {
   final Queues queues = new Queues();
   final BlobLayout layout = new BlobLayout("fcp-test-m-%s", "fcp-test-g-%s", "fcp-test-a-%s");
   final MeterRegistry meters = new SimpleMeterRegistry();
-  final HikariDataSource source;
+  final TestDatabase tables;
   final Database database;
   final Tasks tasks;
   final Iterations iterations;
@@ -93,10 +92,9 @@ final class TestBackend implements AutoCloseable {
   final Batches batches;
   final FileBlobs blobs;
 
-  TestBackend(PrivatePostgres postgres, Path folder) {
-    source = Postgres.connect(postgres.newDatabase(), "test", "");
-    Schema.TASKS.migrate(source);
-    database = new Database(source);
+  TestBackend(TestServer server, Path folder) {
+    tables = server.newDatabase(Schema.TASKS::migrate);
+    database = tables.database();
     tasks = new Tasks(database);
     iterations = new Iterations(database);
     assignments = new Assignments(database);
@@ -241,6 +239,6 @@ final class TestBackend implements AutoCloseable {
 
   @Override
   public void close() {
-    source.close();
+    tables.close();
   }
 }

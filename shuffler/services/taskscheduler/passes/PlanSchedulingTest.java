@@ -4,8 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.ServerPlan;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.testing.TestPlans;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PostgresServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskStatus;
@@ -31,12 +30,12 @@ class PlanSchedulingTest {
   @Test
   void devicesGetWhatThePlansMakeOfTheServersCheckpoints() throws Exception {
     Path files = folder.resolve("files");
-    try (PrivatePostgres postgres = PrivatePostgres.start();
+    try (PostgresServer postgres = new PostgresServer();
         TestBackend backend = new TestBackend(postgres, folder.resolve("blobs"));
         TestBackend.Process process = new TestBackend.Process(
             backend,
             backend.database,
-            new Database(backend.metricsSource),
+            backend.metricTables.database(),
             backend.blobs,
             (plan, checkpoint) -> ServerPlan.parse(plan).clientCheckpoint(checkpoint, files),
             new Random(1),

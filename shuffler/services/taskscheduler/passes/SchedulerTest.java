@@ -7,7 +7,7 @@ import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.read.ListAppender;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Encoding;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PostgresServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationStatus;
@@ -49,7 +49,7 @@ import org.slf4j.LoggerFactory;
 class SchedulerTest {
   private static final TaskKey FIRST = new TaskKey("p", 1);
 
-  private static PrivatePostgres postgres;
+  private static PostgresServer postgres;
 
   @TempDir Path folder;
   private TestBackend backend;
@@ -59,7 +59,7 @@ class SchedulerTest {
 
   @BeforeAll
   static void startPostgres() {
-    postgres = PrivatePostgres.start();
+    postgres = new PostgresServer();
   }
 
   @AfterAll
@@ -438,7 +438,7 @@ class SchedulerTest {
     passes(2);
     backend.round(task);
     scheduler.pass();
-    backend.metricsSource.close();
+    backend.metricTables.source().close();
     scheduler.postProcess();
     scheduler.postProcess();
     assertThat(backend.newest(task).status()).isEqualTo(IterationStatus.COMPLETED);

@@ -8,9 +8,9 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestDatabase;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ClientVersions;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationStatus;
@@ -24,7 +24,6 @@ import com.google.ondevicepersonalization.federatedcompute.proto.CheckPointSelec
 import com.google.ondevicepersonalization.federatedcompute.proto.EvaluationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TrainingInfo;
-import com.zaxxer.hikari.HikariDataSource;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
@@ -54,19 +53,17 @@ final class TestBackend implements AutoCloseable {
   final Clock clock = ((InstantSource) now::get).withZone(ZoneOffset.UTC);
   final SimpleMeterRegistry meters = new SimpleMeterRegistry();
   final BlobLayout layout = new BlobLayout("fcp-test-m-%s", "fcp-test-g-%s", "fcp-test-a-%s");
-  final HikariDataSource source;
-  final HikariDataSource metricsSource;
+  final TestDatabase tables;
+  final TestDatabase metricTables;
   final Database database;
   final Tasks tasks;
   final Iterations iterations;
   final FileBlobs blobs;
 
-  TestBackend(PrivatePostgres postgres, Path folder) {
-    source = Postgres.connect(postgres.newDatabase(), "test", "");
-    Schema.TASKS.migrate(source);
-    metricsSource = Postgres.connect(postgres.newDatabase(), "test", "");
-    Schema.METRICS.migrate(metricsSource);
-    database = new Database(source);
+  TestBackend(TestServer server, Path folder) {
+    tables = server.newDatabase(Schema.TASKS::migrate);
+    metricTables = server.newDatabase(Schema.METRICS::migrate);
+    database = tables.database();
     tasks = new Tasks(database);
     iterations = new Iterations(database);
     blobs = new FileBlobs(folder, new LocalUrls(URI.create("http://localhost"), new byte[32], clock), 1 << 20);
@@ -116,7 +113,7 @@ final class TestBackend implements AutoCloseable {
   }
 
   Process process(RandomGenerator random) {
-    return new Process(this, database, new Database(metricsSource), blobs, TestBackend::clientCheckpoint, random, database);
+    return new Process(this, database, metricTables.database(), blobs, TestBackend::clientCheckpoint, random, database);
   }
 
   static TaskInfo evaluation(TaskKey training, CheckPointSelector.Builder selector) {
@@ -212,7 +209,7 @@ final class TestBackend implements AutoCloseable {
   /** The metrics that are stored, such as {@code p/1/1 loss}. */
   Map<String, Double> metrics() {
     Map<String, Double> found = new TreeMap<>();
-    new Database(metricsSource).query(client -> client.sql("SELECT * FROM model_metrics").query((row, number) -> found.put(
+    metricTables.database().query(client -> client.sql("SELECT * FROM model_metrics").query((row, number) -> found.put(
         row.getString("population_name") + "/" + row.getLong("task_id") + "/" + row.getLong("iteration_id") + " "
             + row.getString("metric_name"),
         row.getDouble("metric_value"))).list());
@@ -229,7 +226,7 @@ final class TestBackend implements AutoCloseable {
 
   @Override
   public void close() {
-    source.close();
-    metricsSource.close();
+    tables.close();
+    metricTables.close();
   }
 }

@@ -7,7 +7,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
@@ -44,6 +44,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -53,29 +54,42 @@ import org.junit.jupiter.api.io.TempDir;
  * <p>A walk is named by its seed. WALK_SEED in the environment names the first one, WALK_COUNT says how many there are, each on databases
  * of its own.
  */
-class RandomWalkTest {
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+abstract class RandomWalks {
   private static final int STEPS = 120;
-  private static final long WALKS = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", "4"));
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
-  private static PrivatePostgres postgres;
+  private final long walks;
+  private TestServer server;
 
-  @TempDir static Path folder;
+  @TempDir Path folder;
+
+  /**
+   * Walks on an adapter of the tables.
+   *
+   * @param walks how many, if WALK_COUNT does not say it
+   */
+  RandomWalks(long walks) {
+    this.walks = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", Long.toString(walks)));
+  }
+
+  /** The adapter. */
+  abstract TestServer startServer();
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
+  void start() {
+    server = startServer();
   }
 
   @AfterAll
-  static void stopPostgres() {
-    postgres.close();
+  void stop() {
+    server.close();
   }
 
   @TestFactory
   Stream<DynamicTest> walks() {
-    return LongStream.range(FIRST, FIRST + WALKS).mapToObj(seed -> dynamicTest("walk " + seed, () -> {
-      try (Walk walk = new Walk(seed)) {
+    return LongStream.range(FIRST, FIRST + walks).mapToObj(seed -> dynamicTest("walk " + seed, () -> {
+      try (Walk walk = new Walk(server, folder, seed)) {
         for (int step = 0; step < STEPS; step++) {
           walk.step();
           walk.check();
@@ -98,11 +112,11 @@ class RandomWalkTest {
     private final List<TaskKey> created = new ArrayList<>();
     private int crashed;
 
-    Walk(long seed) throws IOException {
+    Walk(TestServer server, Path folder, long seed) throws IOException {
       random = new Random(seed);
-      backend = new TestBackend(postgres, Files.createDirectory(folder.resolve("walk" + seed)));
-      crashing = new Database(crashes.around(backend.source));
-      crashingMetrics = new Database(crashes.around(backend.metricsSource));
+      backend = new TestBackend(server, Files.createDirectory(folder.resolve("walk" + seed)));
+      crashing = backend.tables.over(crashes.around(backend.tables.source()));
+      crashingMetrics = backend.metricTables.over(crashes.around(backend.metricTables.source()));
       for (int i = 0; i < processes.length; i++) {
         start(i);
       }

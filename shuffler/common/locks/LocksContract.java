@@ -3,12 +3,15 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.lock
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestDatabase;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
+import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -22,30 +25,35 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 
-class LocksTest {
+/** Locks on an adapter of the tables; its test extends this. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+abstract class LocksContract {
   private static final Duration LONG = Duration.ofMinutes(1);
   private static final Duration SHORT = Duration.ofMillis(300);
 
-  private static PrivatePostgres postgres;
-  private static HikariDataSource source;
-  private static Database database;
+  private TestServer server;
+  private TestDatabase tables;
+  private Database database;
+
+  /** The adapter. */
+  abstract TestServer startServer();
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-    source = Postgres.connect(postgres.newDatabase(), "test", "");
-    Schema.TASKS.migrate(source);
-    database = new Database(source);
+  void start() {
+    server = startServer();
+    tables = server.newDatabase(Schema.TASKS::migrate);
+    database = tables.database();
   }
 
   @AfterAll
-  static void stopPostgres() {
-    source.close();
-    postgres.close();
+  void stop() {
+    tables.close();
+    server.close();
   }
 
-  private static String holder(String name) {
+  private String holder(String name) {
     return database.query(client -> client.sql("SELECT client_id FROM int_lock WHERE lock_key = :key")
         .param("key", UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8)).toString())
         .query(String.class)
@@ -53,11 +61,15 @@ class LocksTest {
         .orElse("nobody"));
   }
 
-  private static void makeOld(String name) {
-    database.<Integer>transact(client -> client
-        .sql("UPDATE int_lock SET created_date = created_date - INTERVAL '1 hour' WHERE client_id = :holder")
+  private void makeOld(String name) {
+    database.<Integer>transact(client -> client.sql("UPDATE int_lock SET created_date = :old WHERE client_id = :holder")
+        .param("old", ago(Duration.ofHours(1)))
         .param("holder", holder(name))
         .update());
+  }
+
+  private static OffsetDateTime ago(Duration time) {
+    return OffsetDateTime.now(ZoneOffset.UTC).minus(time);
   }
 
   @Test
@@ -65,7 +77,7 @@ class LocksTest {
     AtomicInteger inside = new AtomicInteger();
     AtomicInteger mostInside = new AtomicInteger();
     int[] unguarded = {0};
-    ExecutorService threads = Executors.newFixedThreadPool(16);
+    ExecutorService threads = Executors.newFixedThreadPool(8);
     try (Locks first = new Locks(database, LONG); Locks second = new Locks(database, LONG)) {
       List<Callable<Void>> work = new ArrayList<>();
       for (int i = 0; i < 64; i++) {
@@ -144,9 +156,12 @@ class LocksTest {
     try (Locks holding = new Locks(database, SHORT); Locks other = new Locks(database, LONG)) {
       Lock lock = holding.tryLock("renewed").orElseThrow();
       makeOld("renewed");
-      String isFresh = "SELECT count(*) FROM int_lock WHERE client_id = :holder AND created_date > CURRENT_TIMESTAMP - INTERVAL '1 minute'";
       String holder = holder("renewed");
-      await(() -> database.query(client -> client.sql(isFresh).param("holder", holder).query(Long.class).single()) == 1);
+      await(() -> database.query(client -> client.sql("SELECT count(*) FROM int_lock WHERE client_id = :holder AND created_date > :old")
+          .param("holder", holder)
+          .param("old", ago(Duration.ofMinutes(1)))
+          .query(Long.class)
+          .single()) == 1);
       database.<Integer>transact(client ->
           client.sql("UPDATE int_lock SET client_id = 'another' WHERE client_id = :holder").param("holder", holder).update());
       makeOld("renewed");
@@ -173,8 +188,10 @@ class LocksTest {
 
   @Test
   void releaseDoesNotFailWithTheDatabase() {
-    HikariDataSource other = Postgres.connect(source.getJdbcUrl(), "test", "");
-    try (Locks locks = new Locks(new Database(other), LONG)) {
+    HikariConfig same = new HikariConfig();
+    tables.source().copyStateTo(same);
+    HikariDataSource other = new HikariDataSource(same);
+    try (Locks locks = new Locks(tables.over(other), LONG)) {
       Lock lock = locks.tryLock("gone").orElseThrow();
       other.close();
       lock.close();

@@ -4,14 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestDatabase;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.proto.EvaluationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.IterationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TrainingInfo;
-import com.zaxxer.hikari.HikariDataSource;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -30,11 +29,13 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Tasks, iterations and assignments on a real PostgreSQL. */
-class TablesTest {
+/** Tasks, iterations and assignments on an adapter of the tables; its test extends this. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+abstract class TablesContract {
   private static final Instant NOW = Instant.parse("2026-01-02T03:04:05.678901Z");
   private static final ClientVersions ANY = new ClientVersions("0", "999999999");
   private static final TaskInfo TRAINING =
@@ -42,29 +43,30 @@ class TablesTest {
   private static final TaskInfo EVALUATION =
       TaskInfo.newBuilder().setEvaluationInfo(EvaluationInfo.newBuilder().setTrainingTaskId(1)).build();
 
-  private static PrivatePostgres server;
-
-  private HikariDataSource source;
+  private TestServer server;
+  private TestDatabase tables;
   private Database database;
   private Tasks tasks;
   private Iterations iterations;
   private Assignments assignments;
 
+  /** The adapter. */
+  abstract TestServer startServer();
+
   @BeforeAll
-  static void startServer() {
-    server = PrivatePostgres.start();
+  void start() {
+    server = startServer();
   }
 
   @AfterAll
-  static void stopServer() {
+  void stop() {
     server.close();
   }
 
   @BeforeEach
   void makeDatabase() {
-    source = Postgres.connect(server.newDatabase(), "test", "");
-    Schema.TASKS.migrate(source);
-    database = new Database(source);
+    tables = server.newDatabase(Schema.TASKS::migrate);
+    database = tables.database();
     tasks = new Tasks(database);
     iterations = new Iterations(database);
     assignments = new Assignments(database);
@@ -72,7 +74,7 @@ class TablesTest {
 
   @AfterEach
   void close() {
-    source.close();
+    tables.close();
   }
 
   private static Task.Settings settings(TaskInfo info) {
@@ -109,13 +111,6 @@ class TablesTest {
     } finally {
       threads.shutdownNow();
     }
-  }
-
-  @Test
-  void aSchemaThatIsThereStays() {
-    collecting(1);
-    Schema.TASKS.migrate(source);
-    assertThat(tasks.withStatus(TaskStatus.OPEN, 10)).hasSize(1);
   }
 
   @Test

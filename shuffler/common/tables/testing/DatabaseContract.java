@@ -1,10 +1,9 @@
-package com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables;
+package com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
-import com.zaxxer.hikari.HikariDataSource;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -15,46 +14,65 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.LongStream;
+import javax.sql.DataSource;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.springframework.dao.DataIntegrityViolationException;
 import org.springframework.dao.DuplicateKeyException;
-import org.springframework.jdbc.BadSqlGrammarException;
+import org.springframework.dao.InvalidDataAccessResourceUsageException;
 import org.springframework.jdbc.core.simple.JdbcClient;
 
-class DatabaseTest {
-  private static PrivatePostgres postgres;
-  private static HikariDataSource source;
-  private static Database database;
+/** What every adapter of tables promises; its test extends this. */
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+public abstract class DatabaseContract {
+  private TestServer server;
+  private TestDatabase tables;
+  private Database database;
+
+  /** The adapter. */
+  protected abstract TestServer startServer();
+
+  /** With a table t of keys k and numbers n; there are 1 and 2, which have 0. */
+  protected Database database() {
+    return database;
+  }
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-    source = Postgres.connect(postgres.newDatabase(), "test", "");
-    database = new Database(source);
-    database.<Integer>transact(client -> client.sql("CREATE TABLE t (k bigint PRIMARY KEY, n bigint NOT NULL)").update());
+  void makeTable() {
+    server = startServer();
+    tables = server.newDatabase(DatabaseContract::createTable);
+    database = tables.database();
   }
 
   @AfterAll
-  static void stopPostgres() {
-    source.close();
-    postgres.close();
+  void stopServer() {
+    tables.close();
+    server.close();
+  }
+
+  private static void createTable(DataSource postgres) {
+    new Database(postgres).<Integer>transact(client -> client
+        .sql("CREATE TABLE t (k bigint PRIMARY KEY, n bigint NOT NULL CHECK (n >= 0))")
+        .update());
   }
 
   @BeforeEach
   void twoRows() {
     database.<Integer>transact(client -> {
-      client.sql("DELETE FROM t").update();
+      client.sql("DELETE FROM t WHERE k > 0").update();
       return client.sql("INSERT INTO t (k, n) VALUES (1, 0), (2, 0)").update();
     });
   }
 
-  private static int increment(JdbcClient client, long key) {
+  protected static int increment(JdbcClient client, long key) {
     return client.sql("UPDATE t SET n = n + 1 WHERE k = :k").param("k", key).update();
   }
 
-  private static List<Long> numbers() {
+  /** In the order of the keys. */
+  protected List<Long> numbers() {
     return database.query(client -> client.sql("SELECT n FROM t ORDER BY k").query(Long.class).list());
   }
 
@@ -72,7 +90,7 @@ class DatabaseTest {
   }
 
   @Test
-  void workThatFailsHasNotHappened() {
+  public void workThatFailsHasNotHappened() {
     assertThatThrownBy(() -> database.transact(client -> {
       increment(client, 1);
       throw new IllegalStateException("no");
@@ -81,7 +99,7 @@ class DatabaseTest {
   }
 
   @Test
-  void workThatWasChosenToEndADeadlockRunsAgain() throws Exception {
+  public void workThatWasChosenToEndADeadlockRunsAgain() throws Exception {
     CyclicBarrier bothHaveOne = new CyclicBarrier(2);
     AtomicInteger runs = new AtomicInteger();
     List<Callable<Integer>> work = new ArrayList<>();
@@ -102,7 +120,7 @@ class DatabaseTest {
   }
 
   @Test
-  void workThatReadsTheNextKeyRunsAgainIfAnotherUsesIt() throws Exception {
+  public void workThatReadsTheNextKeyRunsAgainIfAnotherUsesIt() throws Exception {
     Callable<Long> next = () -> database.transact(client -> {
       long key = client.sql("SELECT MAX(k) + 1 FROM t").query(Long.class).single();
       client.sql("INSERT INTO t (k, n) VALUES (:k, 0)").param("k", key).update();
@@ -112,7 +130,7 @@ class DatabaseTest {
   }
 
   @Test
-  void conditionIsJudgedByTheNewestRow() throws Exception {
+  public void conditionIsJudgedByTheNewestRow() throws Exception {
     Callable<Integer> take = () -> database.transact(client ->
         client.sql("UPDATE t SET n = n + 1 WHERE k = 1 AND n < 3").update());
     assertThat(together(LongStream.range(0, 8).mapToObj(i -> take).toList()).stream().mapToInt(taken -> taken).sum()).isEqualTo(3);
@@ -120,7 +138,7 @@ class DatabaseTest {
   }
 
   @Test
-  void workThatAlwaysLosesEndsInOneError() {
+  public void workThatAlwaysLosesEndsInOneError() {
     AtomicInteger runs = new AtomicInteger();
     assertThatThrownBy(() -> database.<Integer>transact(client -> {
       runs.incrementAndGet();
@@ -130,13 +148,24 @@ class DatabaseTest {
   }
 
   @Test
-  void whatIsWrongIsNotRunAgain() {
+  public void whatIsWrongIsNotRunAgain() {
     AtomicInteger runs = new AtomicInteger();
     assertThatThrownBy(() -> database.<Integer>transact(client -> {
       runs.incrementAndGet();
       return client.sql("UPDATE nothing SET n = 0").update();
-    })).isInstanceOf(BadSqlGrammarException.class);
+    })).isInstanceOf(InvalidDataAccessResourceUsageException.class);
     assertThat(runs).hasValue(1);
+  }
+
+  @Test
+  public void whatATableRefusesIsNotRunAgain() {
+    AtomicInteger runs = new AtomicInteger();
+    assertThatThrownBy(() -> database.<Integer>transact(client -> {
+      runs.incrementAndGet();
+      return client.sql("UPDATE t SET n = -1 WHERE k = 1").update();
+    })).isInstanceOf(DataIntegrityViolationException.class).isNotInstanceOf(DuplicateKeyException.class);
+    assertThat(runs).hasValue(1);
+    assertThat(numbers()).containsExactly(0L, 0L);
   }
 
   private static void await(CyclicBarrier barrier) {

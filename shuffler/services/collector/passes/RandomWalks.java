@@ -9,7 +9,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.BatchStatus;
@@ -41,6 +41,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -51,29 +52,42 @@ import org.junit.jupiter.api.io.TempDir;
  * <p>A walk is named by its seed. WALK_SEED in the environment names the first one, WALK_COUNT says how many there are, each on a database
  * of its own. In every third walk the locks exclude nobody, as after a pause of a process that is longer than its lease.
  */
-class RandomWalkTest {
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+abstract class RandomWalks {
   private static final int STEPS = 150;
-  private static final long WALKS = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", "6"));
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
-  private static PrivatePostgres postgres;
+  private final long walks;
+  private TestServer server;
 
-  @TempDir static Path folder;
+  @TempDir Path folder;
+
+  /**
+   * Walks on an adapter of the tables.
+   *
+   * @param walks how many, if WALK_COUNT does not say it
+   */
+  RandomWalks(long walks) {
+    this.walks = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", Long.toString(walks)));
+  }
+
+  /** The adapter. */
+  abstract TestServer startServer();
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
+  void start() {
+    server = startServer();
   }
 
   @AfterAll
-  static void stopPostgres() {
-    postgres.close();
+  void stop() {
+    server.close();
   }
 
   @TestFactory
   Stream<DynamicTest> walks() {
-    return LongStream.range(FIRST, FIRST + WALKS).mapToObj(seed -> dynamicTest("seed " + seed, () -> {
-      try (Walk walk = new Walk(seed)) {
+    return LongStream.range(FIRST, FIRST + walks).mapToObj(seed -> dynamicTest("seed " + seed, () -> {
+      try (Walk walk = new Walk(server, folder, seed)) {
         for (int step = 0; step < STEPS; step++) {
           walk.step();
           walk.check();
@@ -106,16 +120,16 @@ class RandomWalkTest {
     private Iteration iteration;
     private int crashed;
 
-    Walk(long seed) throws IOException {
+    Walk(TestServer server, Path folder, long seed) throws IOException {
       random = new Random(seed);
       locksExclude = seed % 3 != 0;
-      backend = new TestBackend(postgres, Files.createDirectory(folder.resolve("walk" + seed)));
+      backend = new TestBackend(server, Files.createDirectory(folder.resolve("walk" + seed)));
       goal = 3 + random.nextInt(8);
       max = goal + random.nextInt(6);
       settings = TestBackend.settings(
           1 + random.nextInt(4), random.nextInt(3) == 0 ? Optional.of((long) random.nextInt(4) + 1) : Optional.empty());
-      crashing = new Database(crashes.around(backend.source));
-      otherLocks = locksExclude ? backend : new TestBackend(postgres, Files.createDirectory(folder.resolve("locks" + seed)));
+      crashing = backend.tables.over(crashes.around(backend.tables.source()));
+      otherLocks = locksExclude ? backend : new TestBackend(server, Files.createDirectory(folder.resolve("locks" + seed)));
       lockDatabases = List.of(backend.database, otherLocks.database);
       for (int i = 0; i < processes.length; i++) {
         start(i);
