@@ -331,6 +331,37 @@ class CollectorTest {
   }
 
   @Test
+  void canceledIterationIsLeftAlone() throws Exception {
+    Iteration collecting = backend.begin(6, 20);
+    contribute(collecting, 5);
+    AssignmentKey silent = backend.checkIn(collecting).orElseThrow();
+    process.collector.pass();
+    contribute(collecting, 1);
+    backend.iterations.cancel(collecting.key().task(), backend.clock.instant());
+    Iteration aggregating = backend.begin(3, 20);
+    contribute(aggregating, 3);
+    process.collector.pass();
+    assertThat(backend.read(aggregating).status()).isEqualTo(IterationStatus.AGGREGATING);
+    backend.iterations.cancel(aggregating.key().task(), backend.clock.instant());
+    backend.queues.aggregator.forEach(backend::aggregate);
+
+    List<Map<String, Object>> before = backend.rows("SELECT * FROM iteration_status_history ORDER BY task_id, status_id");
+    List<Map<String, Object>> assignments = backend.rows("SELECT * FROM assignment ORDER BY session_id");
+    backend.clock.advance(TestBackend.COMPUTE.plus(TestBackend.UPLOAD));
+    process.collector.pass();
+    process.collector.timeouts();
+    assertThat(backend.rows("SELECT * FROM assignment ORDER BY session_id")).isEqualTo(assignments);
+    assertThat(backend.assignments.status(silent)).contains(AssignmentStatus.ASSIGNED);
+    for (Message request : List.copyOf(backend.queues.aggregator)) {
+      fail(request);
+    }
+    process.collector.pass();
+    assertThat(backend.rows("SELECT * FROM iteration_status_history ORDER BY task_id, status_id")).isEqualTo(before);
+    assertThat(backend.queues.aggregator).hasSize(2);
+    assertThat(backend.queues.modelUpdater).isEmpty();
+  }
+
+  @Test
   void lateDevicesGiveTheirPlacesBack() {
     Iteration iteration = backend.begin(4, 4);
     AssignmentKey silent = backend.checkIn(iteration).orElseThrow();

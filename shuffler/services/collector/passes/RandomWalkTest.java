@@ -94,7 +94,7 @@ class RandomWalkTest {
     private final TestBackend otherLocks;
     private final List<Database> lockDatabases;
     private final TestBackend.Process[] processes = new TestBackend.Process[2];
-    private final ExecutorService threads = Executors.newFixedThreadPool(2);
+    private final ExecutorService threads = Executors.newFixedThreadPool(3);
     private final long goal;
     private final long max;
 
@@ -185,8 +185,10 @@ class RandomWalkTest {
         any(notifications).ifPresent(notification -> deliver(notification, random.nextInt(3) == 0));
       } else if (kind < 90) {
         any(backend.queues.modelUpdater).ifPresent(this::update);
-      } else if (kind < 97) {
+      } else if (kind < 96) {
         schedule();
+      } else if (kind < 97) {
+        cancel();
       } else {
         backend.clock.advance(Duration.ofSeconds(random.nextInt(400)));
       }
@@ -295,6 +297,19 @@ class RandomWalkTest {
       }
     }
 
+    /** What task management does, while collectors work. */
+    private void cancel() {
+      Future<Boolean> canceled = threads.submit(() -> backend.iterations.cancel(iteration.key().task(), backend.clock.instant()));
+      run(List.of(0, 1), process -> process.collector.pass());
+      try {
+        // One that has failed is not canceled before the scheduler sees it.
+        assertThat(canceled.get()).isTrue();
+      } catch (InterruptedException | ExecutionException problem) {
+        throw new AssertionError(problem);
+      }
+      iteration = backend.begin(goal, max);
+    }
+
     private boolean updated(Iteration applying) {
       return backend.blobs.exists(backend.layout.clientCheckpoint(applying.key().task(), applying.settings().result()));
     }
@@ -309,7 +324,7 @@ class RandomWalkTest {
       checkHistory("assignment", "session_id", "COALESCE(row.batch_id, '')", "COALESCE(history.batch_id, '')", Set.of(
           "0", "0 1", "1 2", "2 2", "2 104", "0 102", "0 151", "1 152"));
       checkHistory("iteration", "iteration_id", "row.aggregation_level", "history.aggregation_level", Set.of(
-          "0", "0 1", "1 0", "1 4", "4 50", "0 102", "1 102"));
+          "0", "0 1", "1 0", "1 4", "4 50", "0 101", "1 101", "4 101", "0 102", "1 102"));
       checkHistory("aggregation_batch", "batch_id", "row.aggregation_level", "history.aggregation_level", Set.of(
           "1", "1 2", "2 3", "2 101"));
       assertThat(backend.rows("""

@@ -231,6 +231,21 @@ class AssignmentControllerTest {
     assertThat(rejection("some population", "15")).isEqualTo(RejectionReason.Enum.NO_TASK_AVAILABLE + " 60-300");
   }
 
+  @Test
+  void devicesOfACanceledTaskHaveNothingMoreToDo() {
+    Iteration iteration = collecting(TRAINING, 5);
+    TaskAssignment working = assigned();
+    TaskAssignment failing = assigned();
+    service.iterations.cancel(iteration.key().task(), Instant.now());
+    assertThat(rejection("some population", "15")).isEqualTo(RejectionReason.Enum.NO_ACTIVE_TASK_EXISTS + " 86400-172800");
+    assertThat(report(working.getSelfUri(), ReportResultRequest.Result.COMPLETED).statusCode()).isEqualTo(404);
+    assertThat(report(failing.getSelfUri(), ReportResultRequest.Result.FAILED).statusCode()).isEqualTo(200);
+    for (TaskAssignment assignment : List.of(working, failing)) {
+      assertThat(service.assignments.status(new AssignmentKey(iteration.key(), assignment.getAssignmentId())))
+          .contains(AssignmentStatus.ASSIGNED);
+    }
+  }
+
   private String rejection(String population, String version) {
     HttpResponse<byte[]> answer = checkIn(population, version);
     assertThat(answer.statusCode()).isEqualTo(200);

@@ -94,7 +94,7 @@ class RandomWalkTest {
     private final Database crashing;
     private final Database crashingMetrics;
     private final TestBackend.Process[] processes = new TestBackend.Process[2];
-    private final ExecutorService threads = Executors.newFixedThreadPool(2);
+    private final ExecutorService threads = Executors.newFixedThreadPool(3);
     private final List<TaskKey> created = new ArrayList<>();
     private int crashed;
 
@@ -141,8 +141,10 @@ class RandomWalkTest {
         run(List.of(0, 1), Scheduler::pass);
       } else if (kind < 58) {
         run(List.of(0, 1), Scheduler::postProcess);
-      } else if (kind < 94) {
+      } else if (kind < 90) {
         any(created).flatMap(backend.iterations::newest).ifPresent(this::collectOrUpdate);
+      } else if (kind < 94) {
+        any(created).ifPresent(this::cancel);
       } else {
         backend.advance(Duration.ofMinutes(random.nextInt(random.nextInt(5) == 0 ? 1500 : 60)));
       }
@@ -200,6 +202,18 @@ class RandomWalkTest {
       }
     }
 
+    /** What task management does, while others work. */
+    private void cancel(TaskKey task) {
+      Future<Boolean> canceled = threads.submit(() -> backend.iterations.cancel(task, backend.clock.instant()));
+      run(List.of(0, 1), Scheduler::pass);
+      try {
+        canceled.get();
+      } catch (InterruptedException | ExecutionException problem) {
+        throw new AssertionError(problem);
+      }
+      assertThat(backend.status(task)).isIn(TaskStatus.CANCELED, TaskStatus.COMPLETED, TaskStatus.FAILED);
+    }
+
     /** Has processes do something at the same time. Those that crash begin anew. */
     private void run(List<Integer> which, Consumer<Scheduler> work) {
       List<Callable<Void>> calls = which.stream().<Callable<Void>>map(i -> () -> {
@@ -231,19 +245,20 @@ class RandomWalkTest {
 
     /** What holds at any time. */
     void check() {
-      checkHistory("task", "population_name, task_id", 0, Set.of("2", "2 0", "2 1", "0 1", "0 102"));
+      checkHistory("task", "population_name, task_id", 0, Set.of("2", "2 0", "2 1", "2 101", "0 1", "0 101", "0 102"));
       checkHistory("iteration", "population_name, task_id, iteration_id, attempt_id", 1, Set.of(
-          "0", "0 1", "1 4", "4 50", "50 51", "0 102", "1 102", "4 102"));
+          "0", "0 1", "1 4", "4 50", "50 51", "0 101", "1 101", "4 101", "0 102", "1 102", "4 102"));
       assertThat(backend.rows("""
           SELECT * FROM (
             SELECT population_name, task_id, COUNT(*) AS count, MIN(iteration_id) AS first, MAX(iteration_id) AS last,
                 COUNT(*) FILTER (WHERE status <= 49) AS active,
-                MAX(iteration_id) FILTER (WHERE status > 51) AS failed
+                MAX(iteration_id) FILTER (WHERE status > 51) AS failed,
+                COUNT(*) FILTER (WHERE status = 101) AS canceled
             FROM iteration GROUP BY population_name, task_id) AS counted
           JOIN task USING (population_name, task_id)
           WHERE first <> 1 OR last <> count OR count > total_iteration OR active > 1 OR failed < last
-              OR status = 2 OR (status IN (1, 102) AND active > 0) OR (status = 102 AND failed IS NULL)
-              OR (status = 1 AND failed IS NOT NULL)
+              OR status = 2 OR (status IN (1, 101, 102) AND active > 0) OR (status = 102 AND failed IS NULL)
+              OR (status = 1 AND failed IS NOT NULL) OR (status <> 101 AND canceled > 0)
           """)).as("tasks whose iterations make no sense").isEmpty();
       assertThat(backend.rows("""
           SELECT * FROM iteration_status_history AS history JOIN task USING (population_name, task_id)

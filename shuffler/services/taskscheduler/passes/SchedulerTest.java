@@ -272,6 +272,37 @@ class SchedulerTest {
   }
 
   @Test
+  void canceledTaskIsLeftAloneAndWhatItCompletedIsEvaluated() {
+    TaskKey training = training(4);
+    TaskKey waits = backend.create("q", TestBackend.settings(1, TestBackend.TRAINING));
+    passes(2);
+    backend.round(training);
+    scheduler.pass();
+    backend.round(training);
+    for (TaskKey task : List.of(training, waits)) {
+      assertThat(backend.iterations.cancel(task, backend.clock.instant())).isTrue();
+    }
+    backend.upload(waits, false);
+    TaskKey evaluation =
+        backend.createWithArtifacts("p", TestBackend.settings(9, TestBackend.evaluation(training, everyIterations(1))));
+    passes(3);
+    scheduler.postProcess();
+    // Its result is there, and nobody takes it.
+    assertThat(backend.newest(training).key().iteration()).isEqualTo(2);
+    assertThat(backend.newest(training).status()).isEqualTo(IterationStatus.CANCELED);
+    assertThat(backend.metrics()).containsOnlyKeys("p/1/1 loss");
+    assertThat(List.of(training, waits)).allSatisfy(task -> assertThat(backend.status(task)).isEqualTo(TaskStatus.CANCELED));
+    assertThat(backend.iterations.newest(waits)).isEmpty();
+    assertThat(new Candidates(backend.iterations, backend.clock).of(backend.tasks.find(evaluation).orElseThrow())).containsExactly(1L);
+
+    backend.iterations.cancel(evaluation, backend.clock.instant());
+    passes(2);
+    assertThat(backend.status(evaluation)).isEqualTo(TaskStatus.CANCELED);
+    assertThat(backend.newest(evaluation).status()).isEqualTo(IterationStatus.CANCELED);
+    assertThat(warnings()).isEmpty();
+  }
+
+  @Test
   void taskWithoutIterationsStaysOpen() {
     TaskKey task = training(0);
     passes(3);
