@@ -260,7 +260,10 @@ class ModelUpdaterTest {
           new byte[0],
           "garbage".getBytes(StandardCharsets.UTF_8),
           checkpoint(Map.of("other", new float[] {1, 10}, "update/count", new float[] {1})),
-          checkpoint(Map.of("update/w", new float[] {1, 2, 3}, "update/count", new float[] {1})))) {
+          checkpoint(Map.of("update/w", new float[] {1, 2, 3}, "update/count", new float[] {1})),
+          checkpoint(Map.of("update/w", new float[] {1, Float.NaN}, "update/count", new float[] {1})),
+          checkpoint(Map.of("update/w", new float[] {Float.POSITIVE_INFINITY, 1}, "update/count", new float[] {1})),
+          checkpoint(Map.of("update/w", new float[] {1, 10}, "update/count", new float[] {Float.NEGATIVE_INFINITY})))) {
         assertThatThrownBy(() -> aggregation.addContribution(bad)).isInstanceOf(RejectedException.class);
       }
       aggregation.addContribution(checkpoint(Map.of("update/w", new float[] {2, 20}, "update/count", new float[] {1})));
