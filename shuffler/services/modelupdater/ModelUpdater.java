@@ -1,15 +1,14 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.modelupdater;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Aggregation;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.EncryptedInputs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.LibraryAggregation;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.PlanAggregation;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Reduction;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Reduction.Refusal;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.RejectedException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobNotFoundException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PayloadException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.Payloads;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Message;
@@ -44,7 +43,7 @@ public final class ModelUpdater {
 
   private final Blobs blobs;
   private final BlobLayout layout;
-  private final Payloads payloads;
+  private final EncryptedInputs inputs;
   private final Reduction reduction;
   private final Path folder;
   private final MeterRegistry meters;
@@ -63,7 +62,7 @@ public final class ModelUpdater {
   public ModelUpdater(Blobs blobs, BlobLayout layout, Payloads payloads, Reduction reduction, Path folder, MeterRegistry meters) {
     this.blobs = blobs;
     this.layout = layout;
-    this.payloads = payloads;
+    this.inputs = new EncryptedInputs(blobs, payloads);
     this.reduction = reduction;
     this.folder = folder;
     this.meters = meters;
@@ -105,8 +104,8 @@ public final class ModelUpdater {
     }
     ServerPlan plan = ServerPlan.parse(blobs.read(layout.inModels(request.serverPlanBucket(), request.serverPlanObject())));
     byte[] checkpoint = blobs.read(checkpointName);
-    Reduction.Result sum = reduction.run(
-        sums.size(), (index, to) -> add(sums.get(index), index, to), () -> PlanAggregation.begin(plan, folder));
+    Reduction.Result sum =
+        reduction.run(sums.size(), inputs.of(sums, Aggregation::addIntermediate), () -> PlanAggregation.begin(plan, folder));
     try (Aggregation total = sum.total()) {
       if (!sum.refusals().isEmpty()) {
         Refusal first = sum.refusals().get(0);
@@ -130,19 +129,6 @@ public final class ModelUpdater {
     }
     LOG.info("{} is there already, and stays", name);
     return blobs.read(name);
-  }
-
-  private Optional<Refusal> add(BlobName name, int index, Aggregation to) {
-    try {
-      to.addIntermediate(payloads.open(blobs.read(name)));
-      return Optional.empty();
-    } catch (BlobNotFoundException missing) {
-      return Optional.of(new Refusal(index, Refusal.Kind.MISSING, "it is not there"));
-    } catch (PayloadException malformed) {
-      return Optional.of(new Refusal(index, Refusal.Kind.NOT_DECRYPTED, malformed.getMessage()));
-    } catch (RejectedException refused) {
-      return Optional.of(new Refusal(index, Refusal.Kind.NOT_AGGREGATED, refused.getMessage()));
-    }
   }
 
   private Update updateV1(ServerPlan plan, byte[] checkpoint, Aggregation total) {

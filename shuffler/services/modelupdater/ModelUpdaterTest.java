@@ -10,6 +10,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggre
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobNotFoundException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Encoding;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.FileBlobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.LocalUrls;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.LocalKeys;
@@ -23,6 +24,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.table
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.internal.federated.plan.PlanProto.Plan;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.reflect.Proxy;
 import java.net.URI;
@@ -284,8 +286,12 @@ class ModelUpdaterTest {
     blobs.write(layout.aggregate(TASK, 1, 0, "second"), payloads.seal("garbage".getBytes(StandardCharsets.UTF_8)));
     assertThatThrownBy(() -> updater.handle(message(plan, true, List.of(good, "second/gradient")).toMessage()))
         .hasMessageContaining("1 of 2 sums are refused");
+    blobs.store(layout.aggregate(TASK, 1, 0, "third"), Encoding.GZIP, new ByteArrayInputStream(new byte[] {1}));
+    assertThatThrownBy(() -> updater.handle(message(plan, true, List.of(good, "third/gradient")).toMessage()))
+        .hasMessageContaining("1 of 2 sums are refused")
+        .hasMessageContaining("third/gradient: ");
     assertThat(anyOutput()).isFalse();
-    assertThat(meters.timer("update-model", "result", "FAILED").count()).isEqualTo(2);
+    assertThat(meters.timer("update-model", "result", "FAILED").count()).isEqualTo(3);
   }
 
   @Test
