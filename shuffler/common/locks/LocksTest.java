@@ -22,27 +22,26 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 class LocksTest {
   private static final Duration LONG = Duration.ofMinutes(1);
   private static final Duration SHORT = Duration.ofMillis(300);
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
   private static HikariDataSource source;
   private static Database database;
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
+  static void connect() {
     source = Postgres.connect(postgres.newDatabase(), "test", "");
     Schema.TASKS.migrate(source);
     database = new Database(source);
   }
 
   @AfterAll
-  static void stopPostgres() {
+  static void disconnect() {
     source.close();
-    postgres.close();
   }
 
   private static String holder(String name) {

@@ -19,27 +19,26 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.springframework.dao.DuplicateKeyException;
 import org.springframework.jdbc.BadSqlGrammarException;
 import org.springframework.jdbc.core.simple.JdbcClient;
 
 class DatabaseTest {
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
   private static HikariDataSource source;
   private static Database database;
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
+  static void connect() {
     source = Postgres.connect(postgres.newDatabase(), "test", "");
     database = new Database(source);
     database.<Integer>transact(client -> client.sql("CREATE TABLE t (k bigint PRIMARY KEY, n bigint NOT NULL)").update());
   }
 
   @AfterAll
-  static void stopPostgres() {
+  static void disconnect() {
     source.close();
-    postgres.close();
   }
 
   @BeforeEach

@@ -25,11 +25,10 @@ import java.util.concurrent.Future;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -43,23 +42,13 @@ class TablesTest {
   private static final TaskInfo EVALUATION =
       TaskInfo.newBuilder().setEvaluationInfo(EvaluationInfo.newBuilder().setTrainingTaskId(1)).build();
 
-  private static PrivatePostgres server;
+  @RegisterExtension static final PrivatePostgres server = PrivatePostgres.start();
 
   private HikariDataSource source;
   private Database database;
   private Tasks tasks;
   private Iterations iterations;
   private Assignments assignments;
-
-  @BeforeAll
-  static void startServer() {
-    server = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopServer() {
-    server.close();
-  }
 
   @BeforeEach
   void makeDatabase() {

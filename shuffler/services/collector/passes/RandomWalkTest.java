@@ -10,6 +10,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Processes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.BatchStatus;
@@ -30,17 +31,11 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -56,19 +51,9 @@ class RandomWalkTest {
   private static final long WALKS = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", "6"));
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   @TempDir static Path folder;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @TestFactory
   Stream<DynamicTest> walks() {
@@ -93,8 +78,7 @@ class RandomWalkTest {
     private final Database crashing;
     private final TestBackend otherLocks;
     private final List<Database> lockDatabases;
-    private final TestBackend.Process[] processes = new TestBackend.Process[2];
-    private final ExecutorService threads = Executors.newFixedThreadPool(3);
+    private final Processes<TestBackend.Process> processes;
     private final long goal;
     private final long max;
 
@@ -104,7 +88,6 @@ class RandomWalkTest {
     private final Map<String, Instant> uploads = new HashMap<>();
     private final Map<IterationKey, Message> updates = new HashMap<>();
     private Iteration iteration;
-    private int crashed;
 
     Walk(long seed) throws IOException {
       random = new Random(seed);
@@ -117,27 +100,20 @@ class RandomWalkTest {
       crashing = new Database(crashes.around(backend.source));
       otherLocks = locksExclude ? backend : new TestBackend(postgres, Files.createDirectory(folder.resolve("locks" + seed)));
       lockDatabases = List.of(backend.database, otherLocks.database);
-      for (int i = 0; i < processes.length; i++) {
-        start(i);
-      }
+      processes = new Processes<>(2, this::start);
       iteration = backend.begin(goal, max);
     }
 
-    private void start(int i) {
-      processes[i] = new TestBackend.Process(
+    private TestBackend.Process start(int number) {
+      // The leases of one that has crashed run out.
+      lockDatabases.get(number).<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
+      return new TestBackend.Process(
           backend,
           settings,
           crashing,
           crashes.around(Blobs.class, backend.blobs, Set.of("exists")),
           crashes.around(Messages.class, backend.queues, Set.of("publish")),
-          lockDatabases.get(i));
-    }
-
-    /** What the process had in its memory is gone, and its leases run out. */
-    private void restart(int i) {
-      processes[i].close();
-      lockDatabases.get(i).<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
-      start(i);
+          lockDatabases.get(number));
     }
 
     private void device() {
@@ -174,11 +150,11 @@ class RandomWalkTest {
         device();
         device();
       } else if (kind < 44) {
-        run(List.of(random.nextInt(2)), process -> process.collector.pass());
+        processes.run(List.of(random.nextInt(2)), process -> process.collector.pass());
       } else if (kind < 58) {
-        run(List.of(0, 1), process -> process.collector.pass());
+        processes.run(List.of(0, 1), process -> process.collector.pass());
       } else if (kind < 62) {
-        run(List.of(0, 1), process -> process.collector.timeouts());
+        processes.run(List.of(0, 1), process -> process.collector.timeouts());
       } else if (kind < 76) {
         any(backend.queues.aggregator).ifPresent(this::aggregate);
       } else if (kind < 82) {
@@ -191,34 +167,6 @@ class RandomWalkTest {
         cancel();
       } else {
         backend.clock.advance(Duration.ofSeconds(random.nextInt(400)));
-      }
-    }
-
-    private interface Work {
-      void of(TestBackend.Process process) throws Exception;
-    }
-
-    /** Has processes do something at the same time. Those that crash begin anew. */
-    private void run(List<Integer> which, Work work) {
-      List<Callable<Void>> calls = which.stream().<Callable<Void>>map(i -> () -> {
-        work.of(processes[i]);
-        return null;
-      }).toList();
-      try {
-        List<Future<Void>> ends = threads.invokeAll(calls);
-        for (int i = 0; i < ends.size(); i++) {
-          try {
-            ends.get(i).get();
-          } catch (ExecutionException end) {
-            if (!(end.getCause() instanceof Crashes.Crash)) {
-              throw new AssertionError(end.getCause());
-            }
-            crashed++;
-            restart(which.get(i));
-          }
-        }
-      } catch (InterruptedException stop) {
-        throw new AssertionError(stop);
       }
     }
 
@@ -251,7 +199,7 @@ class RandomWalkTest {
       notifications.remove(notification);
       // As long as nobody has acknowledged it, it comes again.
       boolean[] handled = new boolean[1];
-      run(List.of(random.nextInt(2)), process -> {
+      processes.run(List.of(random.nextInt(2)), process -> {
         process.failures.handle(notification);
         handled[0] = true;
       });
@@ -299,14 +247,10 @@ class RandomWalkTest {
 
     /** What task management does, while collectors work. */
     private void cancel() {
-      Future<Boolean> canceled = threads.submit(() -> backend.iterations.cancel(iteration.key().task(), backend.clock.instant()));
-      run(List.of(0, 1), process -> process.collector.pass());
-      try {
-        // One that has failed is not canceled before the scheduler sees it.
-        assertThat(canceled.get()).isTrue();
-      } catch (InterruptedException | ExecutionException problem) {
-        throw new AssertionError(problem);
-      }
+      boolean canceled = processes.runBeside(
+          () -> backend.iterations.cancel(iteration.key().task(), backend.clock.instant()), process -> process.collector.pass());
+      // One that has failed is not ended before the scheduler sees it.
+      assertThat(canceled).isTrue();
       iteration = backend.begin(goal, max);
     }
 
@@ -399,8 +343,8 @@ class RandomWalkTest {
     /** Nothing crashes any more, and everybody does their work: then the iteration comes to its end, whatever has been. */
     void finish() throws Exception {
       crashes.disarm();
-      restart(0);
-      restart(1);
+      processes.restart(0);
+      processes.restart(1);
       // What failed rests for a minute at most.
       backend.clock.advance(Duration.ofMinutes(2));
       for (int round = 0; round < 200; round++) {
@@ -409,10 +353,10 @@ class RandomWalkTest {
           backend.queues.aggregator.remove(request);
         }
         for (Message notification : List.copyOf(notifications)) {
-          processes[0].failures.handle(notification);
+          processes.get(0).failures.handle(notification);
           notifications.remove(notification);
         }
-        processes[round % 2].collector.pass();
+        processes.get(round % 2).collector.pass();
         List.copyOf(backend.queues.modelUpdater).forEach(this::update);
         check();
         checkCollected();
@@ -428,7 +372,7 @@ class RandomWalkTest {
         });
         if (device.isEmpty()) {
           backend.clock.advance(TestBackend.UPLOAD);
-          processes[0].collector.timeouts();
+          processes.get(0).collector.timeouts();
         }
       }
       throw new AssertionError("the iteration does not come to its end: " + backend.read(iteration));
@@ -449,7 +393,7 @@ class RandomWalkTest {
 
     @Override
     public String toString() {
-      return crashed + " crashes, histories " + String.join(", ", Stream.of("assignment", "aggregation_batch", "iteration")
+      return processes.crashes() + " crashes, histories " + String.join(", ", Stream.of("assignment", "aggregation_batch", "iteration")
           .map(table -> table + " " + backend.rows("SELECT status, COUNT(*) AS count FROM " + table
                   + "_status_history GROUP BY status ORDER BY status")
               .stream()
@@ -460,10 +404,7 @@ class RandomWalkTest {
 
     @Override
     public void close() {
-      threads.shutdownNow();
-      for (TestBackend.Process process : processes) {
-        process.close();
-      }
+      processes.close();
       otherLocks.close();
       backend.close();
     }

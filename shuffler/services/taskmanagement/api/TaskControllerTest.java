@@ -31,11 +31,10 @@ import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.List;
 import java.util.Optional;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -45,20 +44,10 @@ class TaskControllerTest {
   private static final Task TASK =
       Task.newBuilder().setTotalIteration(3).setMinAggregationSize(2).setMaxAggregationSize(4).setCorrelationId("c").build();
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   @TempDir Path folder;
   private TestService service;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @BeforeEach
   void start() {

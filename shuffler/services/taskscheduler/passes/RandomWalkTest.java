@@ -8,6 +8,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Processes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
@@ -31,19 +32,13 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -58,19 +53,9 @@ class RandomWalkTest {
   private static final long WALKS = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", "4"));
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   @TempDir static Path folder;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @TestFactory
   Stream<DynamicTest> walks() {
@@ -93,23 +78,21 @@ class RandomWalkTest {
     private final TestBackend backend;
     private final Database crashing;
     private final Database crashingMetrics;
-    private final TestBackend.Process[] processes = new TestBackend.Process[2];
-    private final ExecutorService threads = Executors.newFixedThreadPool(3);
+    private final Processes<TestBackend.Process> processes;
     private final List<TaskKey> created = new ArrayList<>();
-    private int crashed;
 
     Walk(long seed) throws IOException {
       random = new Random(seed);
       backend = new TestBackend(postgres, Files.createDirectory(folder.resolve("walk" + seed)));
       crashing = new Database(crashes.around(backend.source));
       crashingMetrics = new Database(crashes.around(backend.metricsSource));
-      for (int i = 0; i < processes.length; i++) {
-        start(i);
-      }
+      processes = new Processes<>(2, this::start);
     }
 
-    private void start(int i) {
-      processes[i] = new TestBackend.Process(
+    private TestBackend.Process start(int number) {
+      // The leases of one that has crashed run out.
+      backend.database.<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
+      return new TestBackend.Process(
           backend,
           crashing,
           crashingMetrics,
@@ -117,13 +100,6 @@ class RandomWalkTest {
           TestBackend::clientCheckpoint,
           new Random(random.nextLong()),
           backend.database);
-    }
-
-    /** What the process had in its memory is gone, and its leases run out. */
-    private void restart(int i) {
-      processes[i].close();
-      backend.database.<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
-      start(i);
     }
 
     void step() {
@@ -202,40 +178,15 @@ class RandomWalkTest {
       }
     }
 
-    /** What task management does, while others work. */
+    /** What task management does, while schedulers work. */
     private void cancel(TaskKey task) {
-      Future<Boolean> canceled = threads.submit(() -> backend.iterations.cancel(task, backend.clock.instant()));
-      run(List.of(0, 1), Scheduler::pass);
-      try {
-        canceled.get();
-      } catch (InterruptedException | ExecutionException problem) {
-        throw new AssertionError(problem);
-      }
+      processes.runBeside(
+          () -> backend.iterations.cancel(task, backend.clock.instant()), process -> process.scheduler.pass());
       assertThat(backend.status(task)).isIn(TaskStatus.CANCELED, TaskStatus.COMPLETED, TaskStatus.FAILED);
     }
 
-    /** Has processes do something at the same time. Those that crash begin anew. */
     private void run(List<Integer> which, Consumer<Scheduler> work) {
-      List<Callable<Void>> calls = which.stream().<Callable<Void>>map(i -> () -> {
-        work.accept(processes[i].scheduler);
-        return null;
-      }).toList();
-      try {
-        List<Future<Void>> ends = threads.invokeAll(calls);
-        for (int i = 0; i < ends.size(); i++) {
-          try {
-            ends.get(i).get();
-          } catch (ExecutionException end) {
-            if (!(end.getCause() instanceof Crashes.Crash)) {
-              throw new AssertionError(end.getCause());
-            }
-            crashed++;
-            restart(which.get(i));
-          }
-        }
-      } catch (InterruptedException stop) {
-        throw new AssertionError(stop);
-      }
+      processes.run(which, process -> work.accept(process.scheduler));
     }
 
     private <T> Optional<T> any(List<T> list) {
@@ -330,13 +281,13 @@ class RandomWalkTest {
     /** Nothing crashes any more, and everybody does their work: then all tasks come to their end, whatever has been. */
     void finish() {
       crashes.disarm();
-      restart(0);
-      restart(1);
+      processes.restart(0);
+      processes.restart(1);
       for (int round = 0; round < 100 && !active().isEmpty(); round++) {
         // Past what rests, and what is to begin later.
         backend.advance(Duration.ofMinutes(2));
         active().forEach(this::upload);
-        processes[round % 2].scheduler.pass();
+        processes.get(round % 2).scheduler.pass();
         for (TaskKey task : active()) {
           backend.iterations.newest(task).filter(found -> found.status().active()).ifPresent(found -> {
             if (found.status() == IterationStatus.COLLECTING) {
@@ -346,7 +297,7 @@ class RandomWalkTest {
           });
         }
       }
-      processes[0].scheduler.postProcess();
+      processes.get(0).scheduler.postProcess();
       // An evaluation of a training that has nothing new waits.
       assertThat(active()).allSatisfy(task -> {
         assertThat(evaluates(task)).isTrue();
@@ -370,15 +321,12 @@ class RandomWalkTest {
     public String toString() {
       return created.size() + " tasks, " + backend.rows("SELECT * FROM iteration").size() + " iterations, of which "
           + backend.rows("SELECT * FROM iteration WHERE CAST(info AS text) LIKE '%evaluationTrainingIterationId%'").size()
-          + " evaluate, " + crashed + " crashes";
+          + " evaluate, " + processes.crashes() + " crashes";
     }
 
     @Override
     public void close() {
-      threads.shutdownNow();
-      for (TestBackend.Process process : processes) {
-        process.close();
-      }
+      processes.close();
       backend.close();
     }
   }
