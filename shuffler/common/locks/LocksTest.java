@@ -1,6 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Postgres;
@@ -99,6 +100,22 @@ class LocksTest {
       lock.close();
       assertThat(locks.tryLock("once")).isEmpty();
       again.close();
+    }
+  }
+
+  @Test
+  void workIsDoneUnderALockThatIsFree() {
+    List<String> done = new ArrayList<>();
+    try (Locks locks = new Locks(database, LONG)) {
+      locks.ifFree("work", () -> {
+        done.add(holder("work"));
+        locks.ifFree("work", () -> done.add("twice"));
+      });
+      assertThatThrownBy(() -> locks.ifFree("work", () -> {
+        throw new IllegalStateException("problem");
+      })).hasMessage("problem");
+      assertThat(done).hasSize(1).doesNotContain("nobody", "twice");
+      assertThat(holder("work")).isEqualTo("nobody");
     }
   }
 
