@@ -4,8 +4,8 @@
 
 The files lie in memory (/dev/shm), so that nothing but the page cache is read. The baseline is the checksum (TensorFlow's CRC-32C), a
 copy and numpy.add over the same bytes. TensorFlow's own reader is the operation Restore, and its sum AddV2. What one client costs is the
-difference of runs with more and with fewer clients, so that the start of the process and the report do not count. Exit code 1 if a target
-is missed.
+difference of runs with more and with fewer clients, so that the start of the process and the report do not count. Then two clients with a
+million keys each, all of them different, are grouped; the baseline is numpy.unique of all keys. Exit code 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ _FEWER, _MORE, _MANY = 4, 12, 36
 _LEAST_RATIO = 0.5
 _MOST_MEMORY = 7
 _MOST_GROWTH = 1.3
+
+_KEYS = 1_000_000
+_MOST_GROUPING = 10
 
 
 # Runs a command and prints its most resident memory in KB. A program of its own, since the kernel counts the memory of whoever starts a
@@ -128,6 +131,23 @@ def _measure(folder: pathlib.Path, name: str, count: int) -> list[str]:
     return missed
 
 
+def _group_by(folder: pathlib.Path, name: str, dtype: tf.DType) -> list[str]:
+    keys = [np.random.default_rng(index).integers(0, 2**60, _KEYS).astype("S19" if dtype == tf.string else np.int64) for index in range(2)]
+    for index in range(2):
+        save(folder / f"update_{index}", {"k": keys[index], "x": np.ones(_KEYS, np.float64)})
+    key, value = spec("k", dtype, (-1,)), spec("x", tf.float64, (-1,))
+    inner = [intrinsic("GoogleSQL:sum", [value], [value])]
+    (folder / "configuration").write_bytes(intrinsic("fedsql_group_by", [key], [key], inner=inner))
+    ours = statistics.median(_seconds(folder, 2) for _ in range(_ROUNDS.value))
+    start = time.perf_counter()
+    np.unique(np.concatenate(keys), return_index=True)
+    baseline = time.perf_counter() - start
+    print(f"{name:>7}  {1e3 * ours:8.1f} ms  {1e3 * baseline:8.1f} ms  {ours / baseline:6.2f}", flush=True)
+    if ours > _MOST_GROUPING * baseline:
+        return [f"group by {name}: {ours / baseline:.2f} times the time of the baseline, expected at most {_MOST_GROUPING}"]
+    return []
+
+
 def main(argv: list[str]) -> None:
     """Measures both sizes, prints the figures, and tells what is missed."""
     if len(argv) > 1:
@@ -138,6 +158,10 @@ def main(argv: list[str]) -> None:
     for name, count in _SIZES.items():
         with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
             missed += _measure(pathlib.Path(folder), name, count)
+    print(f"\n{'keys':>7}  {'here':>11}  {'baseline':>11}  {'ratio':>6}")
+    for name, dtype in {"int64": tf.int64, "string": tf.string}.items():
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+            missed += _group_by(pathlib.Path(folder), name, dtype)
     for line in missed:
         print(f"aggregation: {line}", file=sys.stderr)
     sys.exit(1 if missed else 0)

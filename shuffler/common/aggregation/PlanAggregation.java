@@ -1,5 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation;
 
+import com.google.fcp.aggregation.AggregationException;
+import com.google.fcp.aggregation.AggregationSession;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.PhaseSession;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.PlanException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.ServerPlan;
@@ -11,6 +13,8 @@ import java.util.Optional;
  *
  * <p>An operation that fails may have changed some of the sums: a contribution with tensors of wrong shapes would be counted and not
  * added. So each contribution is first tried in a second session, whose sums nobody reads.
+ *
+ * <p>A graph adds what it gets, and one number that is not finite would be the end of the sum. So a contribution is looked at before.
  */
 public final class PlanAggregation implements Aggregation {
   private final PhaseSession session;
@@ -47,8 +51,9 @@ public final class PlanAggregation implements Aggregation {
   @Override
   public void addContribution(byte[] checkpoint) throws RejectedException {
     try {
+      AggregationSession.checkFinite(checkpoint);
       trial.accumulateClientUpdate(checkpoint);
-    } catch (PlanException refused) {
+    } catch (AggregationException | PlanException refused) {
       throw new RejectedException(refused.getMessage(), refused);
     }
     session.accumulateClientUpdate(checkpoint);

@@ -16,24 +16,13 @@ import java.sql.Statement;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 class LocalDatabaseTest {
   private static final long MILLISECONDS = Duration.ofMinutes(2).toMillis();
 
-  private static PrivatePostgres postgres;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   private static LocalDatabase connect(String url) {
     OptionValues options =

@@ -4,7 +4,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 
-/** The port to blobs. A blob is there as a whole or not at all; the last write wins. */
+/** The port to blobs. A blob is there as a whole or not at all; the last write wins, unless it asks for the opposite. */
 public interface Blobs {
   /** Headers of an upload by a device; they are signed. */
   Map<String, String> UPLOAD_HEADERS = Map.of("content-type", "application/octet-stream", "content-encoding", "gzip");
@@ -15,6 +15,14 @@ public interface Blobs {
    * @param content not compressed
    */
   void write(BlobName name, byte[] content);
+
+  /**
+   * Stores content as {@link #write} does, if there is nothing: of those who ask at the same time, one stores theirs.
+   *
+   * @param content not compressed
+   * @return false if there is something, and nothing changes. It may be of this very call, which was repeated as its answer was lost
+   */
+  boolean writeIfAbsent(BlobName name, byte[] content);
 
   /**
    * The content, decompressed if it is stored with gzip.

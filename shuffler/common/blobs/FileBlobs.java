@@ -8,6 +8,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.NotDirectoryException;
@@ -25,7 +26,7 @@ import java.util.Map;
  * Blobs in a folder: what the profile {@code local} uses.
  *
  * <p>The blob {@code gs://bucket/key} is the file {@code bucket/key}: like an answer of HTTP, headers (one, Content-Encoding), an empty
- * line, and the content. It is written beside its place, synchronized and renamed.
+ * line, and the content. It is written beside its place, synchronized, and renamed or linked.
  */
 public final class FileBlobs implements Blobs {
   private static final byte[] GZIP = "Content-Encoding: gzip\n\n".getBytes(StandardCharsets.US_ASCII);
@@ -75,6 +76,11 @@ public final class FileBlobs implements Blobs {
     store(name, Encoding.GZIP, new ByteArrayInputStream(Gzip.compress(content)));
   }
 
+  @Override
+  public boolean writeIfAbsent(BlobName name, byte[] content) {
+    return store(name, Encoding.GZIP, new ByteArrayInputStream(Gzip.compress(content)), FileBlobs::link);
+  }
+
   /**
    * Stores content as it comes.
    *
@@ -82,6 +88,32 @@ public final class FileBlobs implements Blobs {
    * @throws IncompleteException if it cannot be read to its end; then nothing changes
    */
   public void store(BlobName name, Encoding encoding, InputStream content) {
+    store(name, encoding, content, FileBlobs::rename);
+  }
+
+  /** Brings a whole file to its place; false if it is not to be there. */
+  private interface Placing {
+    boolean place(Path file, Path target) throws IOException;
+  }
+
+  private static boolean rename(Path file, Path target) throws IOException {
+    Files.move(file, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    return true;
+  }
+
+  private static boolean link(Path file, Path target) throws IOException {
+    try {
+      Files.createLink(target, file);
+      return true;
+    } catch (FileAlreadyExistsException otherWasFirst) {
+      if (Files.isRegularFile(target)) {
+        return false;
+      }
+      throw otherWasFirst;
+    }
+  }
+
+  private boolean store(BlobName name, Encoding encoding, InputStream content, Placing placing) {
     Path target = path(name);
     try {
       Path file = Files.createTempFile(root.resolve(NEW), "blob", "");
@@ -94,10 +126,12 @@ public final class FileBlobs implements Blobs {
           channel.force(true);
         }
         Files.createDirectories(target.getParent());
-        Files.move(file, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        boolean placed = placing.place(file, target);
+        // Also of another one's file, on which the caller will build.
         try (FileChannel folder = FileChannel.open(target.getParent())) {
           folder.force(true);
         }
+        return placed;
       } finally {
         Files.deleteIfExists(file);
       }

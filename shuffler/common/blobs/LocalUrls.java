@@ -3,11 +3,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.blob
 import java.io.IOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
 import java.security.SecureRandom;
@@ -68,27 +64,15 @@ public final class LocalUrls {
   public static byte[] sharedKey(Path folder) {
     Path file = folder.resolve(KEY_FILE);
     try {
-      Files.createDirectories(folder);
-      byte[] key = new byte[KEY_BYTES];
-      new SecureRandom().nextBytes(key);
-      Path fresh = Files.createTempFile(
-          folder, KEY_FILE, "", PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-      try {
-        Files.write(fresh, key);
-        // Whoever links first wins, and the file is whole when it appears.
-        Files.createLink(file, fresh);
-      } catch (FileAlreadyExistsException otherWasFirst) {
-        // It is read below.
-      } finally {
-        Files.delete(fresh);
-      }
-      key = Files.readAllBytes(file);
+      byte[] key = SharedFile.read(file, () -> {
+        byte[] fresh = new byte[KEY_BYTES];
+        new SecureRandom().nextBytes(fresh);
+        return fresh;
+      });
       if (key.length != KEY_BYTES) {
         throw new BlobException(file + ": expected a key of " + KEY_BYTES + " bytes, found " + key.length);
       }
       return key;
-    } catch (NoSuchFileException removed) {
-      throw new BlobException(file + " was removed while it was read", removed);
     } catch (IOException problem) {
       throw new BlobException("cannot make or read " + file + ": " + problem, problem);
     }

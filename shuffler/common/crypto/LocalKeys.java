@@ -5,11 +5,9 @@ import com.google.crypto.tink.InsecureSecretKeyAccess;
 import com.google.crypto.tink.KeysetHandle;
 import com.google.crypto.tink.TinkProtoKeysetFormat;
 import com.google.crypto.tink.hybrid.HpkePrivateKey;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.SharedFile;
 import java.io.IOException;
-import java.nio.file.FileAlreadyExistsException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
 import java.util.Base64;
 import java.util.HexFormat;
@@ -32,7 +30,7 @@ public final class LocalKeys implements PublicKeys, PrivateKeys {
    */
   public LocalKeys(Path folder) {
     try {
-      byte[] keyset = shared(folder);
+      byte[] keyset = SharedFile.read(folder.resolve(FILE), LocalKeys::fresh);
       decrypter = Hpke.decrypter(keyset);
       KeysetHandle handle = TinkProtoKeysetFormat.parseKeyset(keyset, InsecureSecretKeyAccess.get());
       raw = ((HpkePrivateKey) handle.getPrimary().getKey()).getPublicKey().getPublicKeyBytes().toByteArray();
@@ -66,25 +64,10 @@ public final class LocalKeys implements PublicKeys, PrivateKeys {
     return "{\"keys\":[{\"id\":\"" + id + "\",\"key\":\"" + Base64.getEncoder().encodeToString(raw) + "\"}]}";
   }
 
-  private static byte[] shared(Path folder) throws IOException, GeneralSecurityException {
-    Path file = folder.resolve(FILE);
-    if (!Files.exists(file)) {
-      Files.createDirectories(folder);
-      KeysetHandle fresh = KeysetHandle.newBuilder()
-          .addEntry(KeysetHandle.generateEntryFromParameters(Hpke.parameters()).withRandomId().makePrimary())
-          .build();
-      Path temporary = Files.createTempFile(
-          folder, FILE, "", PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-      try {
-        Files.write(temporary, TinkProtoKeysetFormat.serializeKeyset(fresh, InsecureSecretKeyAccess.get()));
-        // Whoever links first wins, and the file is whole when it appears.
-        Files.createLink(file, temporary);
-      } catch (FileAlreadyExistsException otherWasFirst) {
-        // It is read below.
-      } finally {
-        Files.delete(temporary);
-      }
-    }
-    return Files.readAllBytes(file);
+  private static byte[] fresh() throws GeneralSecurityException {
+    KeysetHandle handle = KeysetHandle.newBuilder()
+        .addEntry(KeysetHandle.generateEntryFromParameters(Hpke.parameters()).withRandomId().makePrimary())
+        .build();
+    return TinkProtoKeysetFormat.serializeKeyset(handle, InsecureSecretKeyAccess.get());
   }
 }

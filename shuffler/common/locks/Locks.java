@@ -97,6 +97,19 @@ public final class Locks implements AutoCloseable {
     }
   }
 
+  /**
+   * Does something under a lock, if nobody holds it.
+   *
+   * @throws DataAccessException if the database cannot be asked
+   */
+  public void ifFree(String name, Runnable work) {
+    tryLock(name).ifPresent(lock -> {
+      try (Lock held = lock) {
+        work.run();
+      }
+    });
+  }
+
   /** Renews no lease any more: what is still held runs out. */
   @Override
   public void close() {

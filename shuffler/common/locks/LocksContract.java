@@ -1,6 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Schema;
@@ -26,6 +27,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Locks on an adapter of the tables; its test extends this. */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
@@ -33,24 +35,24 @@ abstract class LocksContract {
   private static final Duration LONG = Duration.ofMinutes(1);
   private static final Duration SHORT = Duration.ofMillis(300);
 
-  private TestServer server;
+  @RegisterExtension final TestServer server;
   private TestDatabase tables;
   private Database database;
 
-  /** The adapter. */
-  abstract TestServer startServer();
+  /** Holds the adapter of a server to it. */
+  LocksContract(TestServer server) {
+    this.server = server;
+  }
 
   @BeforeAll
-  void start() {
-    server = startServer();
+  void makeTables() {
     tables = server.newDatabase(Schema.TASKS::migrate);
     database = tables.database();
   }
 
   @AfterAll
-  void stop() {
+  void disconnect() {
     tables.close();
-    server.close();
   }
 
   private String holder(String name) {
@@ -112,6 +114,22 @@ abstract class LocksContract {
       lock.close();
       assertThat(locks.tryLock("once")).isEmpty();
       again.close();
+    }
+  }
+
+  @Test
+  void workIsDoneUnderALockThatIsFree() {
+    List<String> done = new ArrayList<>();
+    try (Locks locks = new Locks(database, LONG)) {
+      locks.ifFree("work", () -> {
+        done.add(holder("work"));
+        locks.ifFree("work", () -> done.add("twice"));
+      });
+      assertThatThrownBy(() -> locks.ifFree("work", () -> {
+        throw new IllegalStateException("problem");
+      })).hasMessage("problem");
+      assertThat(done).hasSize(1).doesNotContain("nobody", "twice");
+      assertThat(holder("work")).isEqualTo("nobody");
     }
   }
 

@@ -8,15 +8,15 @@ import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 class SchemaTest {
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
   private static HikariDataSource source;
   private static Database database;
 
   @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
+  static void connect() {
     source = Postgres.connect(postgres.newDatabase(), "test", "");
     for (Schema schema : Schema.values()) {
       schema.migrate(source);
@@ -25,9 +25,8 @@ class SchemaTest {
   }
 
   @AfterAll
-  static void stopPostgres() {
+  static void disconnect() {
     source.close();
-    postgres.close();
   }
 
   @Test

@@ -75,6 +75,30 @@ public final class Iterations {
             && Tasks.move(client, task, TaskStatus.OPEN, to, now));
   }
 
+  /**
+   * Cancels an active task, and in the same transaction its iteration that goes on, if there is one.
+   *
+   * @return false if the task has come to its end, or there is none
+   */
+  public boolean cancel(TaskKey task, Instant now) {
+    return database.transact(client -> {
+      // In the order of a task's life: one that is opened in between is open for the second.
+      boolean canceled = Tasks.move(client, task, TaskStatus.CREATED, TaskStatus.CANCELED, now)
+          || Tasks.move(client, task, TaskStatus.OPEN, TaskStatus.CANCELED, now);
+      if (canceled) {
+        // The row of the task is locked by now, so no iteration begins.
+        client.sql("UPDATE iteration SET status = :to WHERE " + Rows.OF_TASK + " AND status IN (:active) RETURNING *")
+            .params(Rows.parameters(task))
+            .param("to", IterationStatus.CANCELED.code())
+            .param("active", ACTIVE)
+            .query((row, number) -> iteration(row))
+            .list()
+            .forEach(moved -> addHistory(client, moved.key(), IterationStatus.CANCELED, moved.aggregationLevel(), now));
+      }
+      return canceled;
+    });
+  }
+
   private static boolean hasEnded(Optional<Iteration> newest, Optional<IterationKey> expected) {
     return newest.map(Iteration::key).equals(expected) && newest.filter(found -> found.status().active()).isEmpty();
   }
@@ -142,14 +166,15 @@ public final class Iterations {
    * Completes an iteration that was read as applying, and in the same transaction begins the next one or completes the task.
    *
    * @param next of the next iteration; none for the last one
-   * @return false if the iteration is no longer there
+   * @return false if the iteration is no longer there, or the task has come to its end
    */
   public boolean complete(Iteration iteration, Optional<Iteration.Settings> next, Instant now) {
     return database.transact(client -> {
-      if (!move(client, iteration, IterationStatus.COMPLETED, iteration.aggregationLevel(), now)) {
+      IterationKey key = iteration.key();
+      if (!Tasks.hold(client, key.task())
+          || !move(client, iteration, IterationStatus.COMPLETED, iteration.aggregationLevel(), now)) {
         return false;
       }
-      IterationKey key = iteration.key();
       if (next.isPresent()) {
         insert(client, new IterationKey(key.task(), key.iteration() + 1, key.attempt()), next.get(), now);
       } else {

@@ -24,13 +24,13 @@ import java.util.concurrent.Future;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Tasks, iterations and assignments on an adapter of the tables; its test extends this. */
@@ -43,24 +43,16 @@ abstract class TablesContract {
   private static final TaskInfo EVALUATION =
       TaskInfo.newBuilder().setEvaluationInfo(EvaluationInfo.newBuilder().setTrainingTaskId(1)).build();
 
-  private TestServer server;
+  @RegisterExtension final TestServer server;
   private TestDatabase tables;
   private Database database;
   private Tasks tasks;
   private Iterations iterations;
   private Assignments assignments;
 
-  /** The adapter. */
-  abstract TestServer startServer();
-
-  @BeforeAll
-  void start() {
-    server = startServer();
-  }
-
-  @AfterAll
-  void stop() {
-    server.close();
+  /** Holds the adapter of a server to it. */
+  TablesContract(TestServer server) {
+    this.server = server;
   }
 
   @BeforeEach
@@ -209,6 +201,76 @@ abstract class TablesContract {
     assertThat(iterations.complete(second, Optional.empty(), NOW)).isTrue();
     assertThat(tasks.find(first.key().task()).orElseThrow().status()).isEqualTo(TaskStatus.COMPLETED);
     assertThat(iterations.active("p")).isEmpty();
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"COLLECTING", "AGGREGATING", "APPLYING"})
+  void canceledTaskEndsWithTheIterationThatItIsIn(IterationStatus status) throws Exception {
+    Iteration first = collecting(4);
+    if (status != IterationStatus.COLLECTING) {
+      iterations.move(first, status, 1, NOW);
+    }
+    TaskKey task = first.key().task();
+    assertThat(together(8, i -> iterations.cancel(task, NOW))).containsOnlyOnce(true);
+    assertThat(tasks.find(task).orElseThrow().status()).isEqualTo(TaskStatus.CANCELED);
+    assertThat(iterations.newest(task).orElseThrow().status()).isEqualTo(IterationStatus.CANCELED);
+    assertThat(iterations.active("p")).isEmpty();
+    assertThat(column("SELECT status FROM task_status_history ORDER BY status_id", Map.of())).containsExactly(2L, 0L, 101L);
+    assertThat(column("SELECT status FROM iteration_status_history ORDER BY status_id", Map.of()))
+        .startsWith(0L).endsWith(101L).hasSize(status == IterationStatus.COLLECTING ? 2 : 3);
+    // It stays so.
+    Iteration canceled = iterations.newest(task).orElseThrow();
+    assertThat(iterations.begin(first.key(), iteration(4), NOW)).isFalse();
+    assertThat(iterations.follow(canceled, iteration(4), NOW)).isFalse();
+    assertThat(iterations.end(task, Optional.of(canceled), TaskStatus.FAILED, NOW)).isFalse();
+    assertThat(iterations.complete(first, Optional.empty(), NOW)).isFalse();
+    assertThat(iterations.find(first.key())).contains(canceled);
+  }
+
+  @Test
+  void whatHasEndedIsNotCanceled() {
+    Iteration first = collecting(4);
+    iterations.complete(first, Optional.empty(), NOW);
+    assertThat(iterations.cancel(first.key().task(), NOW)).isFalse();
+    assertThat(tasks.find(first.key().task()).orElseThrow().status()).isEqualTo(TaskStatus.COMPLETED);
+    assertThat(iterations.find(first.key()).orElseThrow().status()).isEqualTo(IterationStatus.COMPLETED);
+    assertThat(iterations.cancel(new TaskKey("p", 9), NOW)).isFalse();
+  }
+
+  @Test
+  void iterationsThatAreCompletedBeforeTheirTaskIsCanceledStayCompleted() {
+    Iteration first = collecting(4);
+    iterations.complete(first, Optional.of(iteration(4)), NOW);
+    assertThat(iterations.cancel(first.key().task(), NOW)).isTrue();
+    assertThat(iterations.find(first.key()).orElseThrow().status()).isEqualTo(IterationStatus.COMPLETED);
+    assertThat(iterations.newest(first.key().task()).orElseThrow().status()).isEqualTo(IterationStatus.CANCELED);
+    assertThat(iterations.completedSince(first.key().task(), NOW)).containsOnlyKeys(1L);
+  }
+
+  @Test
+  void noIterationIsLeftToATaskThatIsCanceledWhileTheNextOneBegins() throws Exception {
+    for (int round = 0; round < 20; round++) {
+      Iteration first = collecting(4);
+      TaskKey task = first.key().task();
+      assertThat(together(4, i -> i == 0 ? iterations.cancel(task, NOW) : iterations.complete(first, Optional.of(iteration(4)), NOW)).get(0))
+          .isTrue();
+      assertThat(tasks.find(task).orElseThrow().status()).isEqualTo(TaskStatus.CANCELED);
+      assertThat(iterations.newest(task).orElseThrow().status()).isEqualTo(IterationStatus.CANCELED);
+      assertThat(iterations.active("p")).isEmpty();
+    }
+  }
+
+  @Test
+  void reportOfACanceledIterationChangesNothing() {
+    Iteration iteration = collecting(4);
+    AssignmentKey key = new AssignmentKey(iteration.key(), "a");
+    assignments.assign(key, "c", NOW);
+    iterations.cancel(iteration.key().task(), NOW);
+    assertThat(assignments.report(key, AssignmentStatus.LOCAL_COMPLETED, NOW)).isFalse();
+    assertThat(assignments.report(key, AssignmentStatus.LOCAL_FAILED, NOW)).isFalse();
+    assertThat(assignments.status(key)).contains(AssignmentStatus.ASSIGNED);
+    assertThat(column("SELECT status FROM assignment_status_history", Map.of())).containsExactly(0L);
+    assertThat(assignments.assign(new AssignmentKey(iteration.key(), "b"), "c", NOW)).isEqualTo(Assignments.Outcome.NOT_COLLECTING);
   }
 
   @ParameterizedTest

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "shuffler/native/aggregation/checkpoint_aggregator.h"
+#include "shuffler/native/checkpoint/checkpoint.h"
 #include "shuffler/native/jni/handle_table.h"
 #include "shuffler/native/jni/jni_util.h"
 
@@ -102,6 +103,13 @@ Status MergeWith(JNIEnv* env, jlong handle, jbyteArray configuration, jobjectArr
                         });
 }
 
+Status CheckFinite(JNIEnv* env, jbyteArray checkpoint) {
+  ByteBuffer bytes;
+  FCP_RETURN_IF_ERROR(ToBytes(env, checkpoint, "checkpoint", &bytes));
+  FCP_ASSIGN_OR_RETURN(const CheckpointReader reader, CheckpointReader::Open(bytes.view()));
+  return reader.CheckFinite();
+}
+
 }  // namespace
 }  // namespace fcp
 
@@ -153,6 +161,11 @@ Java_com_google_fcp_aggregation_AggregationSession_runReport(JNIEnv* env, jclass
     fcp::SystemRandom random;
     return aggregator.Report(random);
   });
+}
+
+JNIEXPORT void JNICALL Java_com_google_fcp_aggregation_AggregationSession_checkFinite(
+    JNIEnv* env, jclass, jbyteArray checkpoint) {
+  fcp::ThrowIfError(env, fcp::CheckFinite(env, checkpoint));
 }
 
 }  // extern "C"

@@ -113,6 +113,50 @@ TEST(GroupByTest, StatesComeBackAndMerge) {
   EXPECT_THAT(Values<int64_t>(report[1]), ElementsAre(9, 2, INT32_MIN));
 }
 
+TEST(GroupByTest, ManyGroupsAreInTheOrderOfTheirFirstAppearance) {
+  SeededRandom random(1);
+  Intrinsic intrinsic = GroupByText();
+  intrinsic.inputs.push_back(Spec("n", DataType::kInt64));
+  intrinsic.outputs.push_back(Spec("n", DataType::kInt64));
+  const auto whole = Make(kGroupBy, intrinsic);
+  std::map<std::pair<std::string, int64_t>, int64_t> sums;
+  std::vector<std::string> texts_in_order;
+  std::vector<int64_t> numbers_in_order;
+  for (int contribution = 0; contribution < 3; ++contribution) {
+    std::vector<std::string> texts;
+    std::vector<int64_t> numbers;
+    std::vector<int32_t> values;
+    for (int row = 0; row < 30000; ++row) {
+      texts.push_back(std::string(random.Below(3), 'x') + std::to_string(random.Below(500)));
+      numbers.push_back(static_cast<int64_t>(random.Below(20)) - 10);
+      values.push_back(row);
+      const auto [sum, is_new] = sums.try_emplace({texts.back(), numbers.back()}, 0);
+      sum->second += row;
+      if (is_new) {
+        texts_in_order.push_back(texts.back());
+        numbers_in_order.push_back(numbers.back());
+      }
+    }
+    const std::vector<Tensor> inputs = {Texts(texts), Column<int64_t>(DataType::kInt64, numbers),
+                                        Column<int32_t>(DataType::kInt32, values)};
+    if (contribution == 0) {
+      whole->Accumulate(inputs, random);
+    } else {
+      const auto part = Make(kGroupBy, intrinsic);
+      part->Accumulate(inputs, random);
+      whole->Merge(**kGroupBy.restore(intrinsic, *part->Serialize()));
+    }
+  }
+  const std::vector<Tensor> report = *whole->Report(random);
+  ASSERT_GT(sums.size(), 20000u);
+  EXPECT_EQ(report[0].strings, texts_in_order);
+  EXPECT_EQ(Values<int64_t>(report[1]), numbers_in_order);
+  const std::vector<int64_t> reported = Values<int64_t>(report[2]);
+  ASSERT_EQ(reported.size(), sums.size());
+  for (size_t group = 0; group < reported.size(); ++group)
+    EXPECT_EQ(reported[group], (sums[{texts_in_order[group], numbers_in_order[group]}]));
+}
+
 TEST(GroupByTest, IntegersWrapAround) {
   SeededRandom random(1);
   Intrinsic intrinsic = GroupByText();

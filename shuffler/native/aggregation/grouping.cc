@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shuffler/native/aggregation/numeric_vector.h"
+#include "shuffler/native/common/keyed_hash.h"
 #include "shuffler/native/common/wire.h"
 
 namespace fcp {
@@ -45,9 +46,17 @@ class Sum final : public GroupedSum {
   void AddBounded(const Tensor& values, const std::vector<size_t>& group_of_row,
                   size_t groups) override {
     sums_.resize(groups);
-    std::map<size_t, Wide<In>> contribution;
-    for (size_t row = 0; row < group_of_row.size(); ++row) {
-      if (group_of_row[row] != kNoGroup) contribution[group_of_row[row]] += Value(values, row);
+    // The values of a group in the order of their rows. Not by stable_sort, which takes memory from
+    // an operator new that the process must not share with libstdc++ (bindings_test).
+    std::vector<std::pair<size_t, size_t>> rows;  // group and row
+    for (size_t row = 0; row < group_of_row.size(); ++row)
+      if (group_of_row[row] != kNoGroup) rows.emplace_back(group_of_row[row], row);
+    std::sort(rows.begin(), rows.end());
+    std::vector<std::pair<size_t, Wide<In>>> contribution;
+    for (const auto& [group, row] : rows) {
+      if (contribution.empty() || contribution.back().first != group)
+        contribution.emplace_back(group, 0);
+      contribution.back().second += Value(values, row);
     }
     const auto limit = static_cast<Wide<In>>(bounds_.value);
     double l1 = 0, squares = 0;
@@ -297,31 +306,53 @@ Result<Tensor> ParseColumn(const TensorSpec& key, std::string_view bytes) {
 
 }  // namespace
 
-std::string KeyTable::Key(const std::vector<Tensor>& columns, size_t row) const {
-  std::string key;
+size_t KeyTable::GroupOf(const std::vector<Tensor>& columns, size_t row) {
+  row_key_.clear();
   for (size_t i = 0; i < types_.size(); ++i) {
     if (const size_t width = DataTypeSize(types_[i]); width > 0) {
-      key += columns[i].numbers().substr(row * width, width);
+      row_key_ += columns[i].numbers().substr(row * width, width);
     } else {
       // After its length: two texts together cannot be mistaken for two others.
       const std::string& text = columns[i].strings[row];
-      AppendFixed(static_cast<uint64_t>(text.size()), &key);
-      key += text;
+      AppendFixed(static_cast<uint64_t>(text.size()), &row_key_);
+      row_key_ += text;
     }
   }
-  return key;
+  return GroupOf(row_key_, KeyedHash(ProcessHashKey(), row_key_));
 }
 
-size_t KeyTable::GroupOf(const std::string& key) {
-  const auto [at, is_new] = groups_.try_emplace(key, keys_.size());
-  if (is_new) keys_.push_back(&at->first);
-  return at->second;
+size_t KeyTable::GroupOf(std::string_view key, uint64_t hash) {
+  if (2 * (size() + 1) > slots_.size()) {
+    slots_.assign(std::max<size_t>(16, 2 * slots_.size()), 0);
+    for (size_t group = 0; group < size(); ++group) Insert(group);
+  }
+  for (size_t slot = hash & (slots_.size() - 1); slots_[slot] != 0;
+       slot = (slot + 1) & (slots_.size() - 1)) {
+    const size_t group = slots_[slot] - 1;
+    if (hashes_[group] == hash && Key(group) == key) return group;
+  }
+  keys_ += key;
+  ends_.push_back(keys_.size());
+  hashes_.push_back(hash);
+  Insert(size() - 1);
+  return size() - 1;
+}
+
+void KeyTable::Insert(size_t group) {
+  size_t slot = hashes_[group] & (slots_.size() - 1);
+  while (slots_[slot] != 0) slot = (slot + 1) & (slots_.size() - 1);
+  slots_[slot] = group + 1;
+}
+
+std::string_view KeyTable::Key(size_t group) const {
+  const size_t start = group == 0 ? 0 : ends_[group - 1];
+  return std::string_view(keys_).substr(start, ends_[group] - start);
 }
 
 Tensor KeyTable::Column(size_t column) const {
-  Tensor tensor{types_[column], {static_cast<int64_t>(keys_.size())}};
-  for (const std::string* key : keys_) {
-    std::string_view rest = *key;
+  Tensor tensor{types_[column], {static_cast<int64_t>(size())}};
+  for (size_t group = 0; group < size(); ++group) {
+    std::string_view rest = Key(group);
     for (size_t i = 0;; ++i) {
       size_t size = DataTypeSize(types_[i]);
       if (size == 0) {
@@ -428,7 +459,7 @@ void Grouping::Accumulate(const std::vector<Tensor>& inputs) {
   std::vector<size_t> group_of_row(inputs[0].size(), 0);
   if (has_keys()) {
     for (size_t row = 0; row < group_of_row.size(); ++row)
-      group_of_row[row] = keys_.GroupOf(keys_.Key(inputs, row));
+      group_of_row[row] = keys_.GroupOf(inputs, row);
     groups_ = keys_.size();
   } else if (!group_of_row.empty()) {
     groups_ = 1;
@@ -444,19 +475,15 @@ void Grouping::AccumulateBounded(const std::vector<Tensor>& inputs, size_t max_g
   if (has_keys()) {
     // First the groups of this contribution alone, of which some are chosen: what is not chosen
     // leaves no trace in the keys.
-    std::map<std::string, size_t> numbers;
-    std::vector<const std::string*> own_keys;
-    for (size_t row = 0; row < group_of_row.size(); ++row) {
-      const auto [at, is_new] = numbers.try_emplace(keys_.Key(inputs, row), own_keys.size());
-      if (is_new) own_keys.push_back(&at->first);
-      group_of_row[row] = at->second;
-    }
+    KeyTable own_keys = keys_.Empty();
+    for (size_t row = 0; row < group_of_row.size(); ++row)
+      group_of_row[row] = own_keys.GroupOf(inputs, row);
     std::vector<size_t> order(own_keys.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::vector<size_t> group_of_own(own_keys.size(), GroupedSum::kNoGroup);
     for (size_t i = 0; i < order.size() && i < max_groups; ++i) {
       std::swap(order[i], order[i + random.Below(order.size() - i)]);
-      group_of_own[order[i]] = keys_.GroupOf(*own_keys[order[i]]);
+      group_of_own[order[i]] = keys_.GroupOf(own_keys, order[i]);
     }
     for (size_t& group : group_of_row) group = group_of_own[group];
     groups_ = keys_.size();
@@ -533,7 +560,7 @@ Status Grouping::Restore(std::string_view serialized) {
         return InvalidArgument("group by: the state has keys of different lengths");
     }
     for (size_t row = 0; row < groups_; ++row) {
-      if (keys_.GroupOf(keys_.Key(columns, row)) != row)
+      if (keys_.GroupOf(columns, row) != row)
         return InvalidArgument("group by: the state has a group twice");
     }
   } else {

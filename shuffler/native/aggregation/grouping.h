@@ -12,7 +12,6 @@
 #ifndef SHUFFLER_NATIVE_AGGREGATION_GROUPING_H_
 #define SHUFFLER_NATIVE_AGGREGATION_GROUPING_H_
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,26 +25,40 @@
 
 namespace fcp {
 
-// The composite keys of groups. A map, not a hash table: devices choose the keys.
+// The composite keys of groups, found by their hashes. Devices choose the keys, so the hash has a
+// random key of its own; groups are numbered as they come, so nothing else depends on it.
 class KeyTable {
  public:
   // Of key columns of these types.
   explicit KeyTable(std::vector<DataType> types) : types_(std::move(types)) {}
 
-  size_t size() const { return keys_.size(); }
-  // The composite key of row `row` of the key columns, the first tensors of `columns`.
-  std::string Key(const std::vector<Tensor>& columns, size_t row) const;
-  // The number of a key's group, which is a new one if the key is new.
-  size_t GroupOf(const std::string& key);
+  // Of the same columns, without groups.
+  KeyTable Empty() const { return KeyTable(types_); }
+  size_t size() const { return ends_.size(); }
+  // The number of the group of row `row` of the key columns, the first tensors of `columns`; a new
+  // one if the key is new.
+  size_t GroupOf(const std::vector<Tensor>& columns, size_t row);
   // The number of another table's group, likewise.
-  size_t GroupOf(const KeyTable& other, size_t group) { return GroupOf(*other.keys_[group]); }
+  size_t GroupOf(const KeyTable& other, size_t group) {
+    return GroupOf(other.Key(group), other.hashes_[group]);
+  }
   // A column of the keys of all groups, in their order.
   Tensor Column(size_t column) const;
 
  private:
+  std::string_view Key(size_t group) const;
+  size_t GroupOf(std::string_view key, uint64_t hash);
+  // Puts a group into the first free slot from where its hash leads.
+  void Insert(size_t group);
+
   std::vector<DataType> types_;
-  std::map<std::string, size_t, std::less<>> groups_;
-  std::vector<const std::string*> keys_;  // by group; the map's own
+  std::string row_key_;  // of the row that is looked for
+  // By group: its key, all of them after each other, and its hash.
+  std::string keys_;
+  std::vector<size_t> ends_;
+  std::vector<uint64_t> hashes_;
+  // At most half of them taken: the number of a group and one, or zero. A power of two.
+  std::vector<size_t> slots_;
 };
 
 // One sum per group.

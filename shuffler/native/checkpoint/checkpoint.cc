@@ -245,6 +245,55 @@ size_t WidthOf(int32_t tensorflow_type) {
   }
 }
 
+// Whether all values of a TensorProto of the type are finite.
+Result<bool> AllFinite(int32_t tensorflow_type, std::string_view bytes) {
+  uint32_t field = 0;
+  DataType part = DataType::kFloat;
+  uint32_t exponent = 0;  // its bits, where values are varints
+  switch (tensorflow_type) {
+    case 1:  // float
+      field = 5;
+      break;
+    case 2:  // double
+      field = 6;
+      part = DataType::kDouble;
+      break;
+    case 8:  // complex64
+      field = 9;
+      break;
+    case 14:  // bfloat16
+      field = 13;
+      exponent = 0x7f80;
+      break;
+    case 18:  // complex128
+      field = 12;
+      part = DataType::kDouble;
+      break;
+    case 19:  // half
+      field = 13;
+      exponent = 0x7c00;
+      break;
+    default:
+      return true;
+  }
+  WireReader reader(bytes, "TensorProto");
+  while (reader.Next()) {
+    if (reader.number() != field) continue;
+    if (exponent == 0) {
+      FCP_ASSIGN_OR_RETURN(const std::string_view values, reader.Fixed(DataTypeSize(part)));
+      if (FirstNonFinite(part, values)) return false;
+    } else {
+      std::string values;
+      FCP_RETURN_IF_ERROR(reader.AppendVarints(sizeof(uint32_t), &values));
+      for (size_t at = 0; at < values.size(); at += sizeof(uint32_t)) {
+        if ((Load<uint32_t>(values.data() + at) & exponent) == exponent) return false;
+      }
+    }
+  }
+  FCP_RETURN_IF_ERROR(reader.status());
+  return true;
+}
+
 std::string TypeName(int32_t tensorflow_type) {
   const char* name = DataTypeName(static_cast<DataType>(tensorflow_type));
   return name ? name : "type " + std::to_string(tensorflow_type);
@@ -292,6 +341,9 @@ Status CheckpointReader::AddTensor(std::string_view meta,
   std::string name;
   StoredTensor tensor;
   std::vector<std::string_view> slices;
+  // A message that is there twice is one to TensorFlow, of both; the second alone to us. So that
+  // both see the same checkpoint, no message may be.
+  bool has_shape = false;
   WireReader fields(meta, "SavedSliceMeta");
   while (fields.Next()) {
     switch (fields.number()) {
@@ -302,6 +354,8 @@ Status CheckpointReader::AddTensor(std::string_view meta,
       }
       case 2: {
         FCP_ASSIGN_OR_RETURN(const std::string_view bytes, fields.Bytes());
+        if (has_shape) return InvalidArgument("a tensor has two shapes");
+        has_shape = true;
         FCP_ASSIGN_OR_RETURN(tensor.shape, ParseShape(bytes));
         break;
       }
@@ -332,6 +386,7 @@ Status CheckpointReader::AddTensor(std::string_view meta,
     if (!keys.insert(key).second)
       return InvalidArgument("a slice of tensor " + name + " is listed twice");
 
+    bool has_data = false;
     WireReader saved(value->second, "SavedTensorSlices");
     while (saved.Next()) {
       if (saved.number() != 2) continue;
@@ -342,7 +397,11 @@ Status CheckpointReader::AddTensor(std::string_view meta,
         FCP_ASSIGN_OR_RETURN(const std::string_view part, parts.Bytes());
         if (parts.number() == 1 && part != name)
           return InvalidArgument("a slice of tensor " + name + " has another name");
-        if (parts.number() == 3) slice.data = part;
+        if (parts.number() == 3) {
+          if (has_data) return InvalidArgument("a slice of tensor " + name + " has values twice");
+          has_data = true;
+          slice.data = part;
+        }
       }
       FCP_RETURN_IF_ERROR(parts.status());
     }
@@ -416,6 +475,20 @@ Status CheckpointReader::CheckTensorSizes(uint64_t max_bytes) const {
       return InvalidArgument("checkpoint: tensor " + name + " (" + TypeName(tensor.dtype) +
                              ShapeString(tensor.shape) + ") takes " + std::to_string(size) +
                              " bytes, at most " + std::to_string(max_bytes) + " are allowed");
+    }
+  }
+  return {};
+}
+
+Status CheckpointReader::CheckFinite() const {
+  for (const auto& [name, tensor] : tensors_) {
+    for (const StoredSlice& slice : tensor.slices) {
+      const Result<bool> finite = AllFinite(tensor.dtype, slice.data);
+      FCP_RETURN_IF_ERROR(InCheckpoint(finite.status()));
+      if (!*finite) {
+        return InvalidArgument("checkpoint: tensor " + name + " (" + TypeName(tensor.dtype) +
+                               ShapeString(tensor.shape) + ") has a number that is not finite");
+      }
     }
   }
   return {};

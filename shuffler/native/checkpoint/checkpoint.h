@@ -40,6 +40,10 @@ class CheckpointReader {
   // bytes that are stored.
   Status CheckTensorSizes(uint64_t max_bytes) const;
 
+  // OK if all numbers are finite; else INVALID_ARGUMENT that names the tensor. Looks at every
+  // floating-point type that can be in a checkpoint, and at values beyond a tensor's shape, too.
+  Status CheckFinite() const;
+
  private:
   struct StoredSlice {
     Slice slice;

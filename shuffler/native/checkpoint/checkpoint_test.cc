@@ -1,5 +1,7 @@
 #include "shuffler/native/checkpoint/checkpoint.h"
 
+#include <limits>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "shuffler/native/common/wire.h"
@@ -49,7 +51,8 @@ std::string Message(uint32_t field, std::string_view bytes) {
 
 std::string Floats(size_t count) { return Message(5, std::string(4 * count, '\0')); }
 
-// A checkpoint of one float vector named "x" with the given length, of slices (key, slice, data).
+// A checkpoint of one vector named "x" with the given length, by default of floats, of slices (key,
+// slice, data).
 struct RawSlice {
   std::string key;
   std::string slice;
@@ -57,11 +60,11 @@ struct RawSlice {
   std::string name = "x";
 };
 
-std::string Raw(uint64_t length, const std::vector<RawSlice>& slices) {
+std::string Raw(uint64_t length, const std::vector<RawSlice>& slices, uint64_t type = 1) {
   std::string size;
   AppendVarintField(1, length, &size);
   std::string tensor = Message(1, "x") + Message(2, Message(2, size));
-  AppendVarintField(3, 1, &tensor);
+  AppendVarintField(3, type, &tensor);
   for (const RawSlice& slice : slices) tensor += Message(4, slice.slice);
   TableWriter writer;
   writer.Add("", Message(1, Message(1, tensor)));
@@ -193,6 +196,74 @@ TEST(CheckpointTest, OversizedTensorsAreFound) {
   EXPECT_THAT(reader.CheckTensorSizes(99).message(), HasSubstr("tensor text (string[1])"));
   EXPECT_THAT(reader.CheckTensorSizes(15).message(),
               HasSubstr("tensor numbers (double[2]) takes 16 bytes"));
+}
+
+TEST(CheckpointTest, NumbersThatAreNotFiniteAreFound) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Tensor good = MakeTensor<float>(DataType::kFloat, {2}, {0x1.fffffep+127f, -0x1p-149f});
+  const Tensor text{DataType::kString, {1}, {}, {"nan"}};
+  const Tensor ones = MakeTensor<int64_t>(DataType::kInt64, {1}, {-1});
+  const auto check = [](const std::string& file) {
+    return CheckpointReader::Open(file)->CheckFinite();
+  };
+  EXPECT_TRUE(check(Write({{"good", good}, {"text", text}, {"ones", ones}})).ok());
+  EXPECT_THAT(check(Write({{"good", good},
+                           {"x", MakeTensor<float>(DataType::kFloat, {2}, {0, -infinity})}}))
+                  .message(),
+              HasSubstr("tensor x (float[2]) has a number that is not finite"));
+  EXPECT_THAT(check(Write({{"x", MakeTensor<double>(DataType::kDouble, {}, {nan})}, {"y", good}}))
+                  .message(),
+              HasSubstr("tensor x (double[])"));
+
+  // In the last slice, beyond the shape, and of types that are not aggregated.
+  const auto raw = [&](uint64_t type, const std::string& data) {
+    return check(
+        Raw(2, {{Key(0, 1), Extent(0, 1), Floats(1)}, {Key(1, 1), Extent(1, 1), data}}, type));
+  };
+  std::string bad;
+  AppendFixed(infinity, &bad);
+  EXPECT_FALSE(raw(1, Message(5, bad)).ok());
+  EXPECT_FALSE(raw(1, Floats(7) + Message(5, bad)).ok());
+  EXPECT_FALSE(raw(8, Message(9, std::string(4, '\0') + bad)).ok());
+  bad.clear();
+  AppendFixed(nan, &bad);
+  EXPECT_FALSE(raw(18, Message(12, bad)).ok());
+  const std::pair<uint64_t, uint64_t> halves[] = {
+      {19, 0x7c00}, {19, 0xfe00}, {14, 0x7f80}, {14, 0xffc0}};
+  for (const auto& [type, bits] : halves) {
+    bad.clear();
+    AppendVarintField(13, bits, &bad);
+    EXPECT_FALSE(raw(type, bad).ok()) << type;
+    std::string finite;
+    AppendVarintField(13, bits - 0x480, &finite);
+    EXPECT_TRUE(raw(type, finite).ok()) << type;
+  }
+  EXPECT_FALSE(raw(1, Message(5, "abc")).ok());
+}
+
+TEST(CheckpointTest, WhatIsThereTwiceIsRefused) {
+  // TensorFlow would read the values of both messages, we those of the last.
+  const std::string slice = Extent(0, 1);
+  const std::string data = Message(3, Floats(1));
+  const std::string named = Message(1, "x") + Message(2, slice);
+  for (const std::string& entry :
+       {Message(2, named + data + data), Message(2, named + data) + Message(2, named + data)}) {
+    TableWriter writer;
+    std::string size;
+    AppendVarintField(1, 1, &size);
+    std::string tensor = Message(1, "x") + Message(2, Message(2, size));
+    AppendVarintField(3, 1, &tensor);
+    writer.Add("", Message(1, Message(1, tensor + Message(4, slice))));
+    writer.Add(Key(0, 1), entry);
+    EXPECT_THAT(ReadX(std::move(writer).Finish(), 1).message(), HasSubstr("has values twice"));
+  }
+  std::string size;
+  AppendVarintField(1, 1, &size);
+  const std::string shape = Message(2, Message(2, size));
+  TableWriter writer;
+  writer.Add("", Message(1, Message(1, Message(1, "x") + shape + shape)));
+  EXPECT_THAT(ReadX(std::move(writer).Finish(), 1).message(), HasSubstr("two shapes"));
 }
 
 TEST(CheckpointTest, ATensorIsAddedOnce) {

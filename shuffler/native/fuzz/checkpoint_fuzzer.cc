@@ -10,6 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const fcp::Result<fcp::CheckpointReader> reader = fcp::CheckpointReader::Open(file);
   if (!reader.ok()) return 0;
   (void)reader->CheckTensorSizes(1000);
+  (void)reader->CheckFinite();
   const fcp::TensorSpec specs[] = {
       {"f", DataType::kFloat, {2, 3}}, {"d", DataType::kDouble, {}},
       {"i", DataType::kInt32, {-1}},   {"l", DataType::kInt64, {-1, -1}},

@@ -1,14 +1,13 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.aggregator;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Aggregation;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.EncryptedInputs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Reduction.Refusal;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Reduction;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.RejectedException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobNotFoundException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.DamagedBlobException;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PayloadException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.Payloads;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.AggregationNotification;
@@ -48,6 +47,7 @@ public final class BatchAggregator {
   private final Blobs blobs;
   private final BlobLayout layout;
   private final Payloads payloads;
+  private final EncryptedInputs inputs;
   private final Function<ServerPlan, Aggregation> aggregations;
   private final Reduction reduction;
   private final Messages messages;
@@ -78,6 +78,7 @@ public final class BatchAggregator {
     this.blobs = blobs;
     this.layout = layout;
     this.payloads = payloads;
+    this.inputs = new EncryptedInputs(blobs, payloads);
     this.aggregations = aggregations;
     this.reduction = reduction;
     this.messages = messages;
@@ -140,7 +141,7 @@ public final class BatchAggregator {
     try {
       result = reduction.run(
           gradients.size(),
-          (index, to) -> add(gradients.get(index), index, to, batch.accumulateIntermediateUpdates()),
+          inputs.of(gradients, batch.accumulateIntermediateUpdates() ? Aggregation::addIntermediate : Aggregation::addContribution),
           () -> aggregations.apply(parsed));
     } catch (IllegalArgumentException badPlan) {
       throw new HopelessException(AggregationNotification.ErrorReason.AGGREGATION_ERROR, badPlan.getMessage());
@@ -158,24 +159,6 @@ public final class BatchAggregator {
       blobs.write(output, settings.encryptOutput() ? payloads.seal(sum) : sum);
       meters.counter("contributions", "result", "COUNTED").increment(counted);
       LOG.info("batch {}: {} of {} contributions count", batch.requestId(), counted, gradients.size());
-    }
-  }
-
-  private Optional<Refusal> add(BlobName name, int index, Aggregation to, boolean intermediate) {
-    try {
-      byte[] content = payloads.open(blobs.read(name));
-      if (intermediate) {
-        to.addIntermediate(content);
-      } else {
-        to.addContribution(content);
-      }
-      return Optional.empty();
-    } catch (BlobNotFoundException missing) {
-      return Optional.of(new Refusal(index, Refusal.Kind.MISSING, "it is not there"));
-    } catch (DamagedBlobException | PayloadException malformed) {
-      return Optional.of(new Refusal(index, Refusal.Kind.NOT_DECRYPTED, malformed.getMessage()));
-    } catch (RejectedException refused) {
-      return Optional.of(new Refusal(index, Refusal.Kind.NOT_AGGREGATED, refused.getMessage()));
     }
   }
 

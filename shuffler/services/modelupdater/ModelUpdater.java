@@ -1,15 +1,14 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.modelupdater;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Aggregation;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.EncryptedInputs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.LibraryAggregation;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.PlanAggregation;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Reduction;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Reduction.Refusal;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.RejectedException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobNotFoundException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.PayloadException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.Payloads;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Message;
@@ -33,6 +32,10 @@ import org.slf4j.LoggerFactory;
 /**
  * Makes the next model of a task, of the sums of all batches of an iteration and the model that it began with; of an evaluation, only the
  * metrics. Whatever goes wrong is thrown, so that the message comes again, and in the end becomes a dead letter.
+ *
+ * <p>However often the message comes, also at the same time, one model is released: plans may draw noise, and two models of the same sums
+ * say more about contributors than either. The first model that is written stays, and what devices download is made of that one. The
+ * metrics are those of the sums, which are the same each time.
  */
 public final class ModelUpdater {
   private static final Logger LOG = LoggerFactory.getLogger(ModelUpdater.class);
@@ -40,7 +43,7 @@ public final class ModelUpdater {
 
   private final Blobs blobs;
   private final BlobLayout layout;
-  private final Payloads payloads;
+  private final EncryptedInputs inputs;
   private final Reduction reduction;
   private final Path folder;
   private final MeterRegistry meters;
@@ -48,8 +51,8 @@ public final class ModelUpdater {
   /** Where results go. The models are absent for an evaluation. */
   private record Outputs(Optional<BlobName> checkpoint, BlobName metrics, Optional<BlobName> clientCheckpoint) {}
 
-  /** What comes out. */
-  private record Update(byte[] checkpoint, Map<String, Double> metrics, byte[] clientCheckpoint) {}
+  /** What comes out, beside what devices download of it. */
+  private record Update(byte[] checkpoint, Map<String, Double> metrics) {}
 
   /**
    * Uses the ports.
@@ -59,7 +62,7 @@ public final class ModelUpdater {
   public ModelUpdater(Blobs blobs, BlobLayout layout, Payloads payloads, Reduction reduction, Path folder, MeterRegistry meters) {
     this.blobs = blobs;
     this.layout = layout;
-    this.payloads = payloads;
+    this.inputs = new EncryptedInputs(blobs, payloads);
     this.reduction = reduction;
     this.folder = folder;
     this.meters = meters;
@@ -101,8 +104,8 @@ public final class ModelUpdater {
     }
     ServerPlan plan = ServerPlan.parse(blobs.read(layout.inModels(request.serverPlanBucket(), request.serverPlanObject())));
     byte[] checkpoint = blobs.read(checkpointName);
-    Reduction.Result sum = reduction.run(
-        sums.size(), (index, to) -> add(sums.get(index), index, to), () -> PlanAggregation.begin(plan, folder));
+    Reduction.Result sum =
+        reduction.run(sums.size(), inputs.of(sums, Aggregation::addIntermediate), () -> PlanAggregation.begin(plan, folder));
     try (Aggregation total = sum.total()) {
       if (!sum.refusals().isEmpty()) {
         Refusal first = sum.refusals().get(0);
@@ -110,37 +113,29 @@ public final class ModelUpdater {
             sum.refusals().size() + " of " + sums.size() + " sums are refused, first " + sums.get(first.index()) + ": " + first.reason());
       }
       Update update = plan.isV2() ? updateV2(plan, checkpoint, (LibraryAggregation) total) : updateV1(plan, checkpoint, total);
-      if (outputs.checkpoint().isPresent()) {
-        blobs.write(outputs.checkpoint().get(), update.checkpoint());
-      }
+      byte[] model = outputs.checkpoint().isPresent() ? keep(outputs.checkpoint().get(), update.checkpoint()) : update.checkpoint();
       blobs.write(outputs.metrics(), json(update.metrics()));
       if (outputs.clientCheckpoint().isPresent()) {
-        blobs.write(outputs.clientCheckpoint().get(), update.clientCheckpoint());
+        blobs.write(outputs.clientCheckpoint().get(), plan.clientCheckpoint(model, folder));
       }
     }
     LOG.info("wrote {} of {} sums", outputs.metrics(), sums.size());
   }
 
-  private Optional<Refusal> add(BlobName name, int index, Aggregation to) {
-    try {
-      to.addIntermediate(payloads.open(blobs.read(name)));
-      return Optional.empty();
-    } catch (BlobNotFoundException missing) {
-      return Optional.of(new Refusal(index, Refusal.Kind.MISSING, "it is not there"));
-    } catch (PayloadException malformed) {
-      return Optional.of(new Refusal(index, Refusal.Kind.NOT_DECRYPTED, malformed.getMessage()));
-    } catch (RejectedException refused) {
-      return Optional.of(new Refusal(index, Refusal.Kind.NOT_AGGREGATED, refused.getMessage()));
+  /** Writes a model if there is none; the one that is there from then on. */
+  private byte[] keep(BlobName name, byte[] model) throws BlobNotFoundException {
+    if (blobs.writeIfAbsent(name, model)) {
+      return model;
     }
+    LOG.info("{} is there already, and stays", name);
+    return blobs.read(name);
   }
 
   private Update updateV1(ServerPlan plan, byte[] checkpoint, Aggregation total) {
     try (PhaseSession session = new PhaseSession(plan, Optional.of(checkpoint), folder)) {
       session.accumulateIntermediateUpdate(total.toIntermediate());
       session.applyAggregatedUpdates();
-      byte[] next = session.toCheckpoint();
-      Map<String, Double> metrics = session.getMetrics();
-      return new Update(next, metrics, session.getClientCheckpoint());
+      return new Update(session.toCheckpoint(), session.getMetrics());
     }
   }
 
@@ -148,8 +143,7 @@ public final class ModelUpdater {
     PhaseSessionV2 session = new PhaseSessionV2(plan, folder);
     byte[] intermediateState = session.getClientCheckpoint(checkpoint).intermediateState();
     PhaseSessionV2.Result result = session.getResult(total.toAggregate(), intermediateState);
-    byte[] clientCheckpoint = new PhaseSessionV2(plan, folder).getClientCheckpoint(result.serverState()).clientCheckpoint();
-    return new Update(result.serverState(), result.metrics(), clientCheckpoint);
+    return new Update(result.serverState(), result.metrics());
   }
 
   private Optional<BlobName> output(Optional<String> bucket, Optional<String> key) {

@@ -9,6 +9,8 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggre
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.aggregation.Workspace;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobNotFoundException;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Encoding;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.FileBlobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.LocalUrls;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.crypto.LocalKeys;
@@ -18,19 +20,30 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.ServerPlan;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.testing.TestPlans;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.internal.federated.plan.PlanProto.Plan;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.lang.reflect.Proxy;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -60,7 +73,11 @@ class ModelUpdaterTest {
     LocalKeys keys = new LocalKeys(folder);
     payloads = new Payloads(keys, keys, LIMIT);
     workspace = new Workspace(folder.resolve("cache"));
-    updater = new ModelUpdater(blobs, layout, payloads, workspace.reduction(), workspace.folder(), meters);
+    updater = updater(blobs);
+  }
+
+  private ModelUpdater updater(Blobs store) {
+    return new ModelUpdater(store, layout, payloads, workspace.reduction(), workspace.folder(), meters);
   }
 
   @AfterEach
@@ -158,14 +175,82 @@ class ModelUpdaterTest {
     assertThat(blobs.read(layout.checkpoint(TASK, 1))).isEqualTo(first);
   }
 
+  static List<Plan> noisyPlans() {
+    return List.of(TestPlans.noisyV1(), TestPlans.noisyV2());
+  }
+
+  private float[] model() throws BlobNotFoundException {
+    return TestPlans.read(blobs.read(layout.checkpoint(TASK, 1)), "server/w");
+  }
+
   @ParameterizedTest
-  @MethodSource("plans")
-  void updateThatWasInterruptedIsMadeWhole(Plan plan) throws Exception {
+  @MethodSource("noisyPlans")
+  void updateThatWasInterruptedIsMadeWholeWithTheModelThatIsThere(Plan plan) throws Exception {
     Message message = training(plan);
-    blobs.write(layout.checkpoint(TASK, 1), new byte[] {1});
-    updater.handle(message);
-    assertThat(TestPlans.read(blobs.read(layout.checkpoint(TASK, 1)), "server/w")).containsExactly(4, 32);
-    assertThat(blobs.exists(layout.clientCheckpoint(TASK, 1))).isTrue();
+    int interrupted = 0;
+    // Before and after each of the three writes.
+    for (int point = 0; point < 6; point++) {
+      for (BlobName output : List.of(layout.checkpoint(TASK, 1), layout.metrics(TASK, 1), layout.clientCheckpoint(TASK, 1))) {
+        Files.deleteIfExists(folder.resolve("blobs").resolve(output.bucket()).resolve(output.key()));
+      }
+      Crashes crashes = new Crashes();
+      ModelUpdater crashing = updater(crashes.around(Blobs.class, blobs, Set.of("write", "writeIfAbsent")));
+      crashes.arm(point);
+      assertThatThrownBy(() -> crashing.handle(message)).isInstanceOf(Crashes.Crash.class);
+      Optional<float[]> released = blobs.exists(layout.checkpoint(TASK, 1)) ? Optional.of(model()) : Optional.empty();
+      assertThat(released.isPresent()).isEqualTo(point > 0);
+      updater.handle(message);
+      if (released.isPresent()) {
+        assertThat(model()).isEqualTo(released.get());
+        interrupted++;
+      }
+      assertThat(TestPlans.read(blobs.read(layout.clientCheckpoint(TASK, 1)), "client/w")).isEqualTo(model());
+      assertThat(metrics()).isEqualTo("{\"num_updates\":3.0}");
+    }
+    assertThat(interrupted).isEqualTo(5);
+  }
+
+  @ParameterizedTest
+  @MethodSource("noisyPlans")
+  void oneModelIsReleasedWhenAMessageIsDeliveredTwiceAtTheSameTime(Plan plan) throws Exception {
+    Message message = training(plan);
+    int deliveries = 2;
+    // All have looked, and found nothing, before the first one writes; what they write is kept, in their order.
+    CyclicBarrier looked = new CyclicBarrier(deliveries);
+    List<float[]> offered = Collections.synchronizedList(new ArrayList<>());
+    List<float[]> downloads = Collections.synchronizedList(new ArrayList<>());
+    Blobs shared = (Blobs) Proxy.newProxyInstance(
+        Blobs.class.getClassLoader(), new Class<?>[] {Blobs.class}, (proxy, method, arguments) -> {
+          switch (method.getName()) {
+            case "writeIfAbsent" -> {
+              offered.add(TestPlans.read((byte[]) arguments[1], "server/w"));
+              looked.await();
+            }
+            case "write" -> {
+              if (arguments[0].equals(layout.clientCheckpoint(TASK, 1))) {
+                downloads.add(TestPlans.read((byte[]) arguments[1], "client/w"));
+              }
+            }
+            default -> { }
+          }
+          return method.invoke(blobs, arguments);
+        });
+    ExecutorService threads = Executors.newFixedThreadPool(deliveries);
+    try {
+      ModelUpdater updater = updater(shared);
+      List<Callable<Void>> calls = Collections.nCopies(deliveries, () -> {
+        updater.handle(message);
+        return null;
+      });
+      for (Future<Void> end : threads.invokeAll(calls)) {
+        end.get();
+      }
+    } finally {
+      threads.shutdownNow();
+    }
+    assertThat(offered).hasSize(2).contains(model());
+    assertThat(offered.get(0)).as("the noise of the one is not that of the other").isNotEqualTo(offered.get(1));
+    assertThat(downloads).hasSize(2).allSatisfy(download -> assertThat(download).isEqualTo(model()));
   }
 
   @ParameterizedTest
@@ -177,7 +262,10 @@ class ModelUpdaterTest {
           new byte[0],
           "garbage".getBytes(StandardCharsets.UTF_8),
           checkpoint(Map.of("other", new float[] {1, 10}, "update/count", new float[] {1})),
-          checkpoint(Map.of("update/w", new float[] {1, 2, 3}, "update/count", new float[] {1})))) {
+          checkpoint(Map.of("update/w", new float[] {1, 2, 3}, "update/count", new float[] {1})),
+          checkpoint(Map.of("update/w", new float[] {1, Float.NaN}, "update/count", new float[] {1})),
+          checkpoint(Map.of("update/w", new float[] {Float.POSITIVE_INFINITY, 1}, "update/count", new float[] {1})),
+          checkpoint(Map.of("update/w", new float[] {1, 10}, "update/count", new float[] {Float.NEGATIVE_INFINITY})))) {
         assertThatThrownBy(() -> aggregation.addContribution(bad)).isInstanceOf(RejectedException.class);
       }
       aggregation.addContribution(checkpoint(Map.of("update/w", new float[] {2, 20}, "update/count", new float[] {1})));
@@ -198,8 +286,12 @@ class ModelUpdaterTest {
     blobs.write(layout.aggregate(TASK, 1, 0, "second"), payloads.seal("garbage".getBytes(StandardCharsets.UTF_8)));
     assertThatThrownBy(() -> updater.handle(message(plan, true, List.of(good, "second/gradient")).toMessage()))
         .hasMessageContaining("1 of 2 sums are refused");
+    blobs.store(layout.aggregate(TASK, 1, 0, "third"), Encoding.GZIP, new ByteArrayInputStream(new byte[] {1}));
+    assertThatThrownBy(() -> updater.handle(message(plan, true, List.of(good, "third/gradient")).toMessage()))
+        .hasMessageContaining("1 of 2 sums are refused")
+        .hasMessageContaining("third/gradient: ");
     assertThat(anyOutput()).isFalse();
-    assertThat(meters.timer("update-model", "result", "FAILED").count()).isEqualTo(2);
+    assertThat(meters.timer("update-model", "result", "FAILED").count()).isEqualTo(3);
   }
 
   @Test

@@ -1,6 +1,6 @@
 """Builds tasks: of a model and a config, their plans and checkpoints; then the tasks themselves.
 
-Everything is built before anything is created. What task management has created is cancelled again if the rest fails.
+Everything is built before anything is created. What task management has created is cancelled again if the rest fails, open or not.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class Builder:
                     source = replace(source, task_id=group.training_task.task_id)
                 created.append(self._task_management.create(_evaluation_task(settings, source, evaluation)))
                 group.eval_task.CopyFrom(created[-1])
-            # Evaluation waits for training; so nothing has begun if one of these fails.
+            # Evaluation waits for this training; so if one of these fails, it has begun only if it evaluates another one.
             if evaluation:
                 self._upload(_of(group.eval_task), evaluation)
             if training:

@@ -112,8 +112,13 @@ def test_a_group_is_created_and_its_artifacts_run(
 
 @pytest.mark.parametrize(
     ("fails", "cancelled"),
-    [(":create-task", []), ("people:create-task#2", [1]), ("/upload/storage/v1/b/models/o", [1, 2])],
-    ids=["the first task", "the second task", "an upload"],
+    [
+        (":create-task", []),
+        ("people:create-task#2", [1]),
+        ("/upload/storage/v1/b/models/o", [1, 2]),
+        ("/upload/storage/v1/b/models/o#2", [1, 2]),
+    ],
+    ids=["the first task", "the second task", "an upload", "an upload after which one may be open"],
 )
 def test_what_fails_leaves_no_task(
     builder: Builder,
@@ -122,8 +127,10 @@ def test_what_fails_leaves_no_task(
     fails: str,
     cancelled: list[int],
 ) -> None:
-    if fails.endswith("#2"):
+    if fails.endswith(":create-task#2"):
         backend.fails = lambda path: path.endswith(":create-task") and bool(backend.tasks)
+    elif fails.endswith("/o#2"):
+        backend.fails = lambda path: path.endswith("/o") and any(address.endswith("/checkpoint") for address in backend.blobs)
     else:
         backend.fails = lambda path: path.endswith(fails)
     answer = builder.build(request_, artifacts_only=False)

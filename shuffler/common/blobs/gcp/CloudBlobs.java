@@ -51,7 +51,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Blobs in Cloud Storage, by Google's client: what the profile {@code gcp} uses.
  *
- * <p>Every request may be repeated without harm, and is, a few times: a write replaces a blob as a whole. Content is checked by CRC32C, by
+ * <p>Every request may be repeated without harm, and is, a few times: a write replaces a blob as a whole, or finds one there. Content is checked by CRC32C, by
  * the client on the way there, here on the way back.
  */
 public final class CloudBlobs implements Blobs, AutoCloseable {
@@ -67,6 +67,7 @@ public final class CloudBlobs implements Blobs, AutoCloseable {
       .setTotalTimeoutDuration(Duration.ofMinutes(2))
       .build();
   private static final int NOT_FOUND = 404;
+  private static final int PRECONDITION_FAILED = 412;
 
   private static final int READS = 5;
 
@@ -127,13 +128,32 @@ public final class CloudBlobs implements Blobs, AutoCloseable {
 
   @Override
   public void write(BlobName name, byte[] content) {
-    BlobInfo info = BlobInfo.newBuilder(id(name)).setContentType("application/octet-stream").setContentEncoding("gzip").build();
     try {
-      // Else the client would compress the request, too.
-      storage.create(info, Gzip.compress(content), BlobTargetOption.disableGzipContent());
+      create(name, content);
     } catch (StorageException problem) {
       throw failure("cannot write " + name, problem);
     }
+  }
+
+  @Override
+  public boolean writeIfAbsent(BlobName name, byte[] content) {
+    try {
+      create(name, content, BlobTargetOption.doesNotExist());
+      return true;
+    } catch (StorageException problem) {
+      if (problem.getCode() == PRECONDITION_FAILED) {
+        return false;
+      }
+      throw failure("cannot write " + name, problem);
+    }
+  }
+
+  private void create(BlobName name, byte[] content, BlobTargetOption... conditions) {
+    BlobInfo info = BlobInfo.newBuilder(id(name)).setContentType("application/octet-stream").setContentEncoding("gzip").build();
+    List<BlobTargetOption> options = new ArrayList<>(List.of(conditions));
+    // Else the client would compress the request, too.
+    options.add(BlobTargetOption.disableGzipContent());
+    storage.create(info, Gzip.compress(content), options.toArray(BlobTargetOption[]::new));
   }
 
   @Override

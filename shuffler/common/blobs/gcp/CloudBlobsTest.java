@@ -117,6 +117,19 @@ class CloudBlobsTest extends BlobsContract {
   }
 
   @Test
+  void writeWhoseAnswerIsLostIsThereOnce() throws Exception {
+    server.loseAnswers(1);
+    assertThat(blobs.writeIfAbsent(name("a"), bytes("x"))).isFalse();
+    assertThat(blobs.read(name("a"))).isEqualTo(bytes("x"));
+    server.fail(1, 503);
+    assertThat(blobs.writeIfAbsent(name("b"), bytes("y"))).isTrue();
+    server.fail(1, 403);
+    assertThatThrownBy(() -> blobs.writeIfAbsent(name("c"), bytes("z")))
+        .isInstanceOf(BlobException.class)
+        .hasMessage("cannot write gs://fcp-test-m-0/c: 403 no luck");
+  }
+
+  @Test
   void storeThatFailsForLongerIsAskedABoundedNumberOfTimes() {
     server.fail(1000, 503);
     int before = server.requests().size();

@@ -17,8 +17,14 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 /** What every adapter of blobs promises; its test extends this, and serves the URLs that it signs. */
@@ -79,6 +85,39 @@ public abstract class BlobsContract {
     assertThat(blobs().read(name("a"))).isEqualTo(bytes("second"));
     blobs().write(name("a"), new byte[0]);
     assertThat(blobs().read(name("a"))).isEmpty();
+  }
+
+  @Test
+  public void firstWriteWinsIfItIsToBeAbsent() throws Exception {
+    assertThat(blobs().writeIfAbsent(name("p/a"), bytes("first"))).isTrue();
+    assertThat(blobs().writeIfAbsent(name("p/a"), bytes("second, and longer"))).isFalse();
+    assertThat(blobs().read(name("p/a"))).isEqualTo(bytes("first"));
+    assertThat(blobs().encoding(name("p/a"))).isEqualTo(Encoding.GZIP);
+    blobs().write(name("p/a"), bytes("third"));
+    assertThat(blobs().writeIfAbsent(name("p/a"), bytes("first"))).isFalse();
+    assertThat(blobs().read(name("p/a"))).isEqualTo(bytes("third"));
+  }
+
+  @Test
+  public void ofWritesAtTheSameTimeOneFindsNothingThere() throws Exception {
+    int writers = 8;
+    ExecutorService threads = Executors.newFixedThreadPool(writers);
+    try {
+      for (int round = 0; round < 5; round++) {
+        BlobName name = name("p/" + round);
+        List<Callable<Boolean>> calls = IntStream.range(0, writers)
+            .<Callable<Boolean>>mapToObj(i -> () -> blobs().writeIfAbsent(name, bytes("of " + i)))
+            .toList();
+        List<Boolean> stored = new ArrayList<>();
+        for (Future<Boolean> end : threads.invokeAll(calls)) {
+          stored.add(end.get());
+        }
+        assertThat(stored).containsOnlyOnce(true);
+        assertThat(blobs().read(name)).isEqualTo(bytes("of " + stored.indexOf(true)));
+      }
+    } finally {
+      threads.shutdownNow();
+    }
   }
 
   @Test

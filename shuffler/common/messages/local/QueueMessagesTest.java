@@ -18,32 +18,21 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** Messages in tables of a real PostgreSQL. */
 class QueueMessagesTest extends MessagesContract {
   private static final QueueMessages.Times TIMES = new QueueMessages.Times(
       Duration.ofSeconds(4), Duration.ofMinutes(1), Duration.ofMillis(1), Duration.ofMillis(4), Duration.ofSeconds(30));
 
-  private static PrivatePostgres server;
+  @RegisterExtension static final PrivatePostgres server = PrivatePostgres.start();
 
   private HikariDataSource source;
   private Database database;
   private QueueMessages messages;
-
-  @BeforeAll
-  static void startServer() {
-    server = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopServer() {
-    server.close();
-  }
 
   @BeforeEach
   void makeQueue() {

@@ -1,6 +1,7 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.common.plans.testing;
 
 import static com.google.fcp.testing.Messages.FLOAT;
+import static com.google.fcp.testing.Messages.INT32;
 import static com.google.fcp.testing.Messages.STRING;
 import static com.google.fcp.testing.Messages.attribute;
 import static com.google.fcp.testing.Messages.concat;
@@ -60,6 +61,15 @@ public final class TestPlans {
 
   /** A plan of the first kind. */
   public static Plan v1() {
+    return v1("mean");
+  }
+
+  /** A plan of the first kind that adds noise to the mean, other noise each time. */
+  public static Plan noisyV1() {
+    return v1("noisy");
+  }
+
+  private static Plan v1(String step) {
     byte[] graph = concat(
         variable("w", SIZE),
         variable("sum", SIZE),
@@ -85,7 +95,8 @@ public final class TestPlans {
         assign("merge/count", "AssignAddVariableOp", "count", new byte[0], "other_count/read"),
         group("merge", "merge/sum", "merge/count"),
         node("mean", "RealDiv", "sum/read,count/read", attribute("T", type(FLOAT))),
-        assign("apply/w", "AssignAddVariableOp", "w", new byte[0], "mean"),
+        noisy("mean"),
+        assign("apply/w", "AssignAddVariableOp", "w", new byte[0], step),
         group("apply", "apply/w"),
         group("after"));
     return Plan.newBuilder()
@@ -107,6 +118,15 @@ public final class TestPlans {
 
   /** A plan of the second kind. */
   public static Plan v2() {
+    return v2("step");
+  }
+
+  /** A plan of the second kind that adds noise to the mean, other noise each time. */
+  public static Plan noisyV2() {
+    return v2("noisy");
+  }
+
+  private static Plan v2(String step) {
     byte[] prepare = concat(
         placeholder("state_path", STRING),
         placeholder("client_path", STRING),
@@ -124,7 +144,8 @@ public final class TestPlans {
         restore("num_updates", "aggregate_path", "aggregate/count"),
         node("mean", "RealDiv", "sum,num_updates", attribute("T", type(FLOAT))),
         node("step", "Mul", "mean,scale", attribute("T", type(FLOAT))),
-        node("new_w", "AddV2", "w,step", attribute("T", type(FLOAT))),
+        noisy("step"),
+        node("new_w", "AddV2", "w," + step, attribute("T", type(FLOAT))),
         save("save_state", "state_path", "server/w", "new_w"));
     return Plan.newBuilder()
         .setVersion(1)
@@ -298,6 +319,14 @@ public final class TestPlans {
   private static byte[] assign(String name, String op, String variable, byte[] valueNode, String value) {
     byte[] shape = op.equals("AssignVariableOp") ? attribute("validate_shape", field(5, 1)) : new byte[0];
     return concat(valueNode, node(name, op, variable + "," + value, attribute("dtype", type(FLOAT)), shape));
+  }
+
+  /** The nodes of "noisy": a value to whose elements numbers from the standard normal distribution are added. */
+  private static byte[] noisy(String value) {
+    return concat(
+        node("noisy/shape", "Shape", value, attribute("T", type(FLOAT))),
+        node("noisy/normal", "RandomStandardNormal", "noisy/shape", attribute("dtype", type(FLOAT)), attribute("T", type(INT32))),
+        node("noisy", "AddV2", value + ",noisy/normal", attribute("T", type(FLOAT))));
   }
 
   private static byte[] group(String name, String... operations) {

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.gcp.testing.SpannerServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.DatabaseContract;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.spanner.v1.SpannerGrpc;
 import java.time.Duration;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -14,12 +13,9 @@ import org.junit.jupiter.api.Test;
 import org.springframework.dao.DuplicateKeyException;
 
 /** The contract of tables on a server that speaks Spanner's protocol, and what only Spanner's protocol has. */
-class SpannerDatabaseTest extends DatabaseContract {
-  private final SpannerServer server = new SpannerServer();
-
-  @Override
-  protected TestServer startServer() {
-    return server;
+class SpannerDatabaseTest extends DatabaseContract<SpannerServer> {
+  SpannerDatabaseTest() {
+    super(new SpannerServer());
   }
 
   @Test
@@ -28,8 +24,8 @@ class SpannerDatabaseTest extends DatabaseContract {
     database().<Integer>transact(client -> {
       runs.incrementAndGet();
       increment(client, 1);
-      server.loseNextAnswer(SpannerGrpc.getExecuteSqlMethod());
-      server.loseNextAnswer(SpannerGrpc.getCommitMethod());
+      server().loseNextAnswer(SpannerGrpc.getExecuteSqlMethod());
+      server().loseNextAnswer(SpannerGrpc.getCommitMethod());
       return increment(client, 2);
     });
     assertThat(runs).hasValue(1);
@@ -38,7 +34,7 @@ class SpannerDatabaseTest extends DatabaseContract {
 
   @Test
   void queryWhoseAnswerIsLostIsAskedAgain() {
-    server.loseNextAnswer(SpannerGrpc.getExecuteStreamingSqlMethod());
+    server().loseNextAnswer(SpannerGrpc.getExecuteStreamingSqlMethod());
     assertThat(numbers()).containsExactly(0L, 0L);
   }
 

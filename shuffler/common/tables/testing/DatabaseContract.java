@@ -20,6 +20,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.springframework.dao.DataIntegrityViolationException;
 import org.springframework.dao.DuplicateKeyException;
 import org.springframework.dao.InvalidDataAccessResourceUsageException;
@@ -27,13 +28,19 @@ import org.springframework.jdbc.core.simple.JdbcClient;
 
 /** What every adapter of tables promises; its test extends this. */
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
-public abstract class DatabaseContract {
-  private TestServer server;
+public abstract class DatabaseContract<S extends TestServer> {
+  @RegisterExtension final S server;
   private TestDatabase tables;
   private Database database;
 
-  /** The adapter. */
-  protected abstract TestServer startServer();
+  /** Holds the adapter of a server to it. */
+  protected DatabaseContract(S server) {
+    this.server = server;
+  }
+
+  protected S server() {
+    return server;
+  }
 
   /** With a table t of keys k and numbers n; there are 1 and 2, which have 0. */
   protected Database database() {
@@ -42,15 +49,13 @@ public abstract class DatabaseContract {
 
   @BeforeAll
   void makeTable() {
-    server = startServer();
     tables = server.newDatabase(DatabaseContract::createTable);
     database = tables.database();
   }
 
   @AfterAll
-  void stopServer() {
+  void disconnect() {
     tables.close();
-    server.close();
   }
 
   private static void createTable(DataSource postgres) {

@@ -18,13 +18,16 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.extension.AfterAllCallback;
+import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
  * A PostgreSQL server that a test has for itself: a real one, in a folder that goes away with it.
  *
- * <p>Its programs are where the environment variable POSTGRES says. It gives up durability, so it is for tests only.
+ * <p>Its programs are where the environment variable POSTGRES says. It gives up durability, so it is for tests only. A test class has one by
+ * {@code @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();}.
  */
-public final class PrivatePostgres implements AutoCloseable {
+public final class PrivatePostgres implements AutoCloseable, AfterAllCallback {
   private static final Duration START = Duration.ofSeconds(60);
 
   private final Path folder;
@@ -76,6 +79,11 @@ public final class PrivatePostgres implements AutoCloseable {
       throw new IllegalStateException("cannot make a database", problem);
     }
     return url(name);
+  }
+
+  @Override
+  public void afterAll(ExtensionContext context) {
+    close();
   }
 
   @Override

@@ -1,7 +1,6 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.passes;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.Backoff;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Lock;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.Guard;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
@@ -11,12 +10,10 @@ import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Clock;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
-import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
@@ -24,8 +21,6 @@ import org.slf4j.LoggerFactory;
  * work; that nothing is done twice is due to the tables, where a row moves from where it was or not at all.
  */
 public final class Collector {
-  private static final Logger LOG = LoggerFactory.getLogger(Collector.class);
-
   // A population has two tasks at most, each with one iteration that goes on. This is a bound of memory, which no deployment comes near.
   private static final int MOST_ITERATIONS = 100_000;
 
@@ -35,7 +30,7 @@ public final class Collector {
   private final Timeouts timeouts;
   private final Locks locks;
   private final MeterRegistry meters;
-  private final Backoff backoff;
+  private final Guard guard;
 
   public Collector(
       Iterations iterations,
@@ -51,12 +46,12 @@ public final class Collector {
     this.timeouts = timeouts;
     this.locks = locks;
     this.meters = meters;
-    this.backoff = new Backoff(clock);
+    this.guard = new Guard(LoggerFactory.getLogger(Collector.class), meters.counter("collector-failures"), clock);
   }
 
   /** Makes batches and hands sums on, wherever there is something to do. */
   public void pass() {
-    guarded("iterations", () -> {
+    guard.run("iterations", () -> {
       List<Iteration> collected = iterations.withStatus(IterationStatus.COLLECTING, MOST_ITERATIONS);
       collecting.retain(keys(collected));
       each("collecting", collected, Collector::lock, collecting::run);
@@ -68,7 +63,7 @@ public final class Collector {
 
   /** Gives up on devices that are late. */
   public void timeouts() {
-    guarded("timeouts", () -> each(
+    guard.run("timeouts", () -> each(
         "timeouts",
         iterations.withStatus(IterationStatus.COLLECTING, MOST_ITERATIONS),
         key -> "timeout_collector_" + key,
@@ -82,31 +77,12 @@ public final class Collector {
 
   private void each(String pass, List<Iteration> listed, Function<IterationKey, String> lockName, Consumer<Iteration> step) {
     for (Iteration iteration : listed) {
-      guarded(pass + " " + iteration.key(), () -> {
-        Optional<Lock> lock = locks.tryLock(lockName.apply(iteration.key()));
-        if (lock.isPresent()) {
-          try (Lock held = lock.get()) {
-            Timer.Sample sample = Timer.start(meters);
-            // It may have moved on between the list and the lock.
-            iterations.find(iteration.key()).filter(found -> found.status() == iteration.status()).ifPresent(step);
-            sample.stop(meters.timer("collector-pass", "population", iteration.key().population(), "pass", pass));
-          }
-        }
-      });
-    }
-  }
-
-  /** Does something that must not stop what comes after it. */
-  private void guarded(String what, Runnable work) {
-    if (backoff.rests(what)) {
-      return;
-    }
-    try {
-      work.run();
-      backoff.succeeded(what);
-    } catch (RuntimeException problem) {
-      String why = String.valueOf(problem.getMessage()).replaceAll("\\s+", " ");
-      LOG.warn("{}: {}; again in {} s", what, why, backoff.failed(what).toSeconds());
+      guard.run(pass + " " + iteration.key(), () -> locks.ifFree(lockName.apply(iteration.key()), () -> {
+        Timer.Sample sample = Timer.start(meters);
+        // It may have moved on between the list and the lock.
+        iterations.find(iteration.key()).filter(found -> found.status() == iteration.status()).ifPresent(step);
+        sample.stop(meters.timer("collector-pass", "population", iteration.key().population(), "pass", pass));
+      }));
     }
   }
 

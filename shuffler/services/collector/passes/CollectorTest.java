@@ -30,33 +30,22 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Each rule of services.md 2.3 and 4 that is the collector's. */
 class CollectorTest {
   private static final int BATCH = 3;
 
-  private static PostgresServer postgres;
+  @RegisterExtension static final PostgresServer postgres = new PostgresServer();
 
   @TempDir Path folder;
 
   private TestBackend backend;
   private TestBackend.Process process;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = new PostgresServer();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @BeforeEach
   void start() {
@@ -328,6 +317,37 @@ class CollectorTest {
     String request = AggregatorMessage.parse(backend.queues.aggregator.get(0).data()).requestId();
     process.failures.handle(AggregationNotification.ok(request).toMessage());
     assertThat(batches(iteration, BatchStatus.PUBLISH_COMPLETED)).hasSize(1);
+  }
+
+  @Test
+  void canceledIterationIsLeftAlone() throws Exception {
+    Iteration collecting = backend.begin(6, 20);
+    contribute(collecting, 5);
+    AssignmentKey silent = backend.checkIn(collecting).orElseThrow();
+    process.collector.pass();
+    contribute(collecting, 1);
+    backend.iterations.cancel(collecting.key().task(), backend.clock.instant());
+    Iteration aggregating = backend.begin(3, 20);
+    contribute(aggregating, 3);
+    process.collector.pass();
+    assertThat(backend.read(aggregating).status()).isEqualTo(IterationStatus.AGGREGATING);
+    backend.iterations.cancel(aggregating.key().task(), backend.clock.instant());
+    backend.queues.aggregator.forEach(backend::aggregate);
+
+    List<Map<String, Object>> before = backend.rows("SELECT * FROM iteration_status_history ORDER BY task_id, status_id");
+    List<Map<String, Object>> assignments = backend.rows("SELECT * FROM assignment ORDER BY session_id");
+    backend.clock.advance(TestBackend.COMPUTE.plus(TestBackend.UPLOAD));
+    process.collector.pass();
+    process.collector.timeouts();
+    assertThat(backend.rows("SELECT * FROM assignment ORDER BY session_id")).isEqualTo(assignments);
+    assertThat(backend.assignments.status(silent)).contains(AssignmentStatus.ASSIGNED);
+    for (Message request : List.copyOf(backend.queues.aggregator)) {
+      fail(request);
+    }
+    process.collector.pass();
+    assertThat(backend.rows("SELECT * FROM iteration_status_history ORDER BY task_id, status_id")).isEqualTo(before);
+    assertThat(backend.queues.aggregator).hasSize(2);
+    assertThat(backend.queues.modelUpdater).isEmpty();
   }
 
   @Test

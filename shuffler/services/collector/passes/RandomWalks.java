@@ -9,6 +9,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.ModelUpdaterMessage;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Processes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
@@ -30,18 +31,12 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -58,7 +53,7 @@ abstract class RandomWalks {
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
   private final long walks;
-  private TestServer server;
+  @RegisterExtension final TestServer server;
 
   @TempDir Path folder;
 
@@ -67,21 +62,9 @@ abstract class RandomWalks {
    *
    * @param walks how many, if WALK_COUNT does not say it
    */
-  RandomWalks(long walks) {
+  RandomWalks(TestServer server, long walks) {
+    this.server = server;
     this.walks = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", Long.toString(walks)));
-  }
-
-  /** The adapter. */
-  abstract TestServer startServer();
-
-  @BeforeAll
-  void start() {
-    server = startServer();
-  }
-
-  @AfterAll
-  void stop() {
-    server.close();
   }
 
   @TestFactory
@@ -107,8 +90,7 @@ abstract class RandomWalks {
     private final Database crashing;
     private final TestBackend otherLocks;
     private final List<Database> lockDatabases;
-    private final TestBackend.Process[] processes = new TestBackend.Process[2];
-    private final ExecutorService threads = Executors.newFixedThreadPool(2);
+    private final Processes<TestBackend.Process> processes;
     private final long goal;
     private final long max;
 
@@ -118,7 +100,6 @@ abstract class RandomWalks {
     private final Map<String, Instant> uploads = new HashMap<>();
     private final Map<IterationKey, Message> updates = new HashMap<>();
     private Iteration iteration;
-    private int crashed;
 
     Walk(TestServer server, Path folder, long seed) throws IOException {
       random = new Random(seed);
@@ -131,27 +112,20 @@ abstract class RandomWalks {
       crashing = backend.tables.over(crashes.around(backend.tables.source()));
       otherLocks = locksExclude ? backend : new TestBackend(server, Files.createDirectory(folder.resolve("locks" + seed)));
       lockDatabases = List.of(backend.database, otherLocks.database);
-      for (int i = 0; i < processes.length; i++) {
-        start(i);
-      }
+      processes = new Processes<>(2, this::start);
       iteration = backend.begin(goal, max);
     }
 
-    private void start(int i) {
-      processes[i] = new TestBackend.Process(
+    private TestBackend.Process start(int number) {
+      // The leases of one that has crashed run out.
+      lockDatabases.get(number).<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
+      return new TestBackend.Process(
           backend,
           settings,
           crashing,
           crashes.around(Blobs.class, backend.blobs, Set.of("exists")),
           crashes.around(Messages.class, backend.queues, Set.of("publish")),
-          lockDatabases.get(i));
-    }
-
-    /** What the process had in its memory is gone, and its leases run out. */
-    private void restart(int i) {
-      processes[i].close();
-      lockDatabases.get(i).<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
-      start(i);
+          lockDatabases.get(number));
     }
 
     private void device() {
@@ -188,49 +162,23 @@ abstract class RandomWalks {
         device();
         device();
       } else if (kind < 44) {
-        run(List.of(random.nextInt(2)), process -> process.collector.pass());
+        processes.run(List.of(random.nextInt(2)), process -> process.collector.pass());
       } else if (kind < 58) {
-        run(List.of(0, 1), process -> process.collector.pass());
+        processes.run(List.of(0, 1), process -> process.collector.pass());
       } else if (kind < 62) {
-        run(List.of(0, 1), process -> process.collector.timeouts());
+        processes.run(List.of(0, 1), process -> process.collector.timeouts());
       } else if (kind < 76) {
         any(backend.queues.aggregator).ifPresent(this::aggregate);
       } else if (kind < 82) {
         any(notifications).ifPresent(notification -> deliver(notification, random.nextInt(3) == 0));
       } else if (kind < 90) {
         any(backend.queues.modelUpdater).ifPresent(this::update);
-      } else if (kind < 97) {
+      } else if (kind < 96) {
         schedule();
+      } else if (kind < 97) {
+        cancel();
       } else {
         backend.clock.advance(Duration.ofSeconds(random.nextInt(400)));
-      }
-    }
-
-    private interface Work {
-      void of(TestBackend.Process process) throws Exception;
-    }
-
-    /** Has processes do something at the same time. Those that crash begin anew. */
-    private void run(List<Integer> which, Work work) {
-      List<Callable<Void>> calls = which.stream().<Callable<Void>>map(i -> () -> {
-        work.of(processes[i]);
-        return null;
-      }).toList();
-      try {
-        List<Future<Void>> ends = threads.invokeAll(calls);
-        for (int i = 0; i < ends.size(); i++) {
-          try {
-            ends.get(i).get();
-          } catch (ExecutionException end) {
-            if (!(end.getCause() instanceof Crashes.Crash)) {
-              throw new AssertionError(end.getCause());
-            }
-            crashed++;
-            restart(which.get(i));
-          }
-        }
-      } catch (InterruptedException stop) {
-        throw new AssertionError(stop);
       }
     }
 
@@ -263,7 +211,7 @@ abstract class RandomWalks {
       notifications.remove(notification);
       // As long as nobody has acknowledged it, it comes again.
       boolean[] handled = new boolean[1];
-      run(List.of(random.nextInt(2)), process -> {
+      processes.run(List.of(random.nextInt(2)), process -> {
         process.failures.handle(notification);
         handled[0] = true;
       });
@@ -309,6 +257,15 @@ abstract class RandomWalks {
       }
     }
 
+    /** What task management does, while collectors work. */
+    private void cancel() {
+      boolean canceled = processes.runBeside(
+          () -> backend.iterations.cancel(iteration.key().task(), backend.clock.instant()), process -> process.collector.pass());
+      // One that has failed is not ended before the scheduler sees it.
+      assertThat(canceled).isTrue();
+      iteration = backend.begin(goal, max);
+    }
+
     private boolean updated(Iteration applying) {
       return backend.blobs.exists(backend.layout.clientCheckpoint(applying.key().task(), applying.settings().result()));
     }
@@ -323,7 +280,7 @@ abstract class RandomWalks {
       checkHistory("assignment", "session_id", "COALESCE(row.batch_id, '')", "COALESCE(history.batch_id, '')", Set.of(
           "0", "0 1", "1 2", "2 2", "2 104", "0 102", "0 151", "1 152"));
       checkHistory("iteration", "iteration_id", "row.aggregation_level", "history.aggregation_level", Set.of(
-          "0", "0 1", "1 0", "1 4", "4 50", "0 102", "1 102"));
+          "0", "0 1", "1 0", "1 4", "4 50", "0 101", "1 101", "4 101", "0 102", "1 102"));
       checkHistory("aggregation_batch", "batch_id", "row.aggregation_level", "history.aggregation_level", Set.of(
           "1", "1 2", "2 3", "2 101"));
       assertThat(backend.rows("""
@@ -398,8 +355,8 @@ abstract class RandomWalks {
     /** Nothing crashes any more, and everybody does their work: then the iteration comes to its end, whatever has been. */
     void finish() throws Exception {
       crashes.disarm();
-      restart(0);
-      restart(1);
+      processes.restart(0);
+      processes.restart(1);
       // What failed rests for a minute at most.
       backend.clock.advance(Duration.ofMinutes(2));
       for (int round = 0; round < 200; round++) {
@@ -408,10 +365,10 @@ abstract class RandomWalks {
           backend.queues.aggregator.remove(request);
         }
         for (Message notification : List.copyOf(notifications)) {
-          processes[0].failures.handle(notification);
+          processes.get(0).failures.handle(notification);
           notifications.remove(notification);
         }
-        processes[round % 2].collector.pass();
+        processes.get(round % 2).collector.pass();
         List.copyOf(backend.queues.modelUpdater).forEach(this::update);
         check();
         checkCollected();
@@ -427,7 +384,7 @@ abstract class RandomWalks {
         });
         if (device.isEmpty()) {
           backend.clock.advance(TestBackend.UPLOAD);
-          processes[0].collector.timeouts();
+          processes.get(0).collector.timeouts();
         }
       }
       throw new AssertionError("the iteration does not come to its end: " + backend.read(iteration));
@@ -448,7 +405,7 @@ abstract class RandomWalks {
 
     @Override
     public String toString() {
-      return crashed + " crashes, histories " + String.join(", ", Stream.of("assignment", "aggregation_batch", "iteration")
+      return processes.crashes() + " crashes, histories " + String.join(", ", Stream.of("assignment", "aggregation_batch", "iteration")
           .map(table -> table + " " + backend.rows("SELECT status, COUNT(*) AS count FROM " + table
                   + "_status_history GROUP BY status ORDER BY status")
               .stream()
@@ -459,10 +416,7 @@ abstract class RandomWalks {
 
     @Override
     public void close() {
-      threads.shutdownNow();
-      for (TestBackend.Process process : processes) {
-        process.close();
-      }
+      processes.close();
       otherLocks.close();
       backend.close();
     }

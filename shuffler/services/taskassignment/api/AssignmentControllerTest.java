@@ -50,11 +50,10 @@ import java.util.Random;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -71,21 +70,11 @@ class AssignmentControllerTest {
       .setEvaluationInfo(EvaluationInfo.newBuilder().setCheckPointSelector(CheckPointSelector.getDefaultInstance()))
       .build();
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   @TempDir Path folder;
   private final SimpleMeterRegistry meters = new SimpleMeterRegistry();
   private TestService service;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @BeforeEach
   void start() {
@@ -229,6 +218,21 @@ class AssignmentControllerTest {
     assertThat(rejection("some population", "15")).isEqualTo(RejectionReason.Enum.NO_TASK_AVAILABLE + " 60-300");
     service.iterations.move(iteration, IterationStatus.AGGREGATING, 1, Instant.now());
     assertThat(rejection("some population", "15")).isEqualTo(RejectionReason.Enum.NO_TASK_AVAILABLE + " 60-300");
+  }
+
+  @Test
+  void devicesOfACanceledTaskHaveNothingMoreToDo() {
+    Iteration iteration = collecting(TRAINING, 5);
+    TaskAssignment working = assigned();
+    TaskAssignment failing = assigned();
+    service.iterations.cancel(iteration.key().task(), Instant.now());
+    assertThat(rejection("some population", "15")).isEqualTo(RejectionReason.Enum.NO_ACTIVE_TASK_EXISTS + " 86400-172800");
+    assertThat(report(working.getSelfUri(), ReportResultRequest.Result.COMPLETED).statusCode()).isEqualTo(404);
+    assertThat(report(failing.getSelfUri(), ReportResultRequest.Result.FAILED).statusCode()).isEqualTo(200);
+    for (TaskAssignment assignment : List.of(working, failing)) {
+      assertThat(service.assignments.status(new AssignmentKey(iteration.key(), assignment.getAssignmentId())))
+          .contains(AssignmentStatus.ASSIGNED);
+    }
   }
 
   private String rejection(String population, String version) {

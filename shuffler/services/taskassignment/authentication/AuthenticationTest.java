@@ -32,11 +32,10 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -71,7 +70,7 @@ class AuthenticationTest {
     void send(HttpExchange exchange) throws IOException;
   }
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   @TempDir Path folder;
   private final TestClock clock = new TestClock();
@@ -80,16 +79,6 @@ class AuthenticationTest {
   private HttpServer attestation;
   private volatile Answer answer = json(200, CHALLENGE_JSON);
   private TestService service;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @BeforeEach
   void startAttestationService() throws IOException {

@@ -2,6 +2,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.taskmanagem
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.layout.BlobLayout;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iterations;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Task;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskStatus;
@@ -24,7 +25,7 @@ import org.springframework.web.bind.annotation.RequestBody;
 import org.springframework.web.bind.annotation.RequestMapping;
 import org.springframework.web.bind.annotation.RestController;
 
-/** Creates tasks and shows them. */
+/** Creates tasks, shows them and cancels them. */
 @RestController
 @RequestMapping(produces = {"application/x-protobuf", "application/json"})
 public final class TaskController {
@@ -32,12 +33,14 @@ public final class TaskController {
   private static final String POPULATION = "/taskmanagement/v1/population/{population}";
 
   private final Tasks tasks;
+  private final Iterations iterations;
   private final BlobLayout layout;
   private final ArtifactUrls artifacts;
   private final Clock clock;
 
-  public TaskController(Tasks tasks, BlobLayout layout, ArtifactUrls artifacts, Clock clock) {
+  public TaskController(Tasks tasks, Iterations iterations, BlobLayout layout, ArtifactUrls artifacts, Clock clock) {
     this.tasks = tasks;
+    this.iterations = iterations;
     this.layout = layout;
     this.artifacts = artifacts;
     this.clock = clock;
@@ -59,13 +62,13 @@ public final class TaskController {
   }
 
   /**
-   * Cancels a task that was not opened yet, such as one whose artifacts cannot be uploaded; again if it was canceled before. Beyond the
-   * reference, whose client knows the path.
+   * Cancels a task that has not come to its end, such as one whose artifacts cannot be uploaded, and the iteration that it is in; again if it
+   * was canceled before. Beyond the reference, whose client knows the path.
    */
   @PostMapping(POPULATION + "/tasks/{task}:cancel")
   ResponseEntity<GetTaskByIdResponse> cancel(@PathVariable("population") String population, @PathVariable("task") String task) {
     TaskKey key = new TaskKey(Names.check("population", population), Names.number("task", task));
-    if (tasks.move(key, TaskStatus.CREATED, TaskStatus.CANCELED, clock.instant())) {
+    if (iterations.cancel(key, clock.instant())) {
       LOG.info("canceled task {}", key);
     }
     return tasks.find(key)

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PrivatePostgres;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ClientVersions;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.testing.TestService;
@@ -13,6 +17,7 @@ import com.google.ondevicepersonalization.federatedcompute.proto.CreateTaskRespo
 import com.google.ondevicepersonalization.federatedcompute.proto.EvaluationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.EveryKHoursCheckpointSelector;
 import com.google.ondevicepersonalization.federatedcompute.proto.GetTaskByIdResponse;
+import com.google.ondevicepersonalization.federatedcompute.proto.IterationInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.Task;
 import com.google.ondevicepersonalization.federatedcompute.proto.TaskInfo;
 import com.google.ondevicepersonalization.federatedcompute.proto.TrainingInfo;
@@ -25,39 +30,31 @@ import java.time.Clock;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.List;
-import org.junit.jupiter.api.AfterAll;
+import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class TaskControllerTest {
   private static final Instant NOW = Instant.parse("2026-01-02T03:04:05.678901Z");
   private static final Task TASK =
       Task.newBuilder().setTotalIteration(3).setMinAggregationSize(2).setMaxAggregationSize(4).setCorrelationId("c").build();
 
-  private static PrivatePostgres postgres;
+  @RegisterExtension static final PrivatePostgres postgres = PrivatePostgres.start();
 
   @TempDir Path folder;
   private TestService service;
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = PrivatePostgres.start();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @BeforeEach
   void start() {
     service = new TestService(postgres, folder, Clock.fixed(NOW, ZoneOffset.UTC), beans -> beans.context().registerBean(
         TaskController.class,
         () -> new TaskController(
-            beans.service().tasks, beans.service().layout, BlobName::toString, Clock.fixed(NOW, ZoneOffset.UTC))));
+            beans.service().tasks, beans.service().iterations, beans.service().layout, BlobName::toString, Clock.fixed(NOW, ZoneOffset.UTC))));
   }
 
   @AfterEach
@@ -142,18 +139,36 @@ class TaskControllerTest {
   }
 
   @Test
-  void taskThatIsNotOpenIsCanceledAndMakesRoomForAnother() {
+  void activeTaskIsCanceledAndMakesRoomForAnother() {
+    for (long number = 1; number <= 2; number++) {
+      TaskKey key = new TaskKey("p", number);
+      assertThat(create("p", TASK).statusCode()).isEqualTo(200);
+      IterationKey iteration = new IterationKey(key, 1, 0);
+      if (number == 2) {
+        service.tasks.move(key, TaskStatus.CREATED, TaskStatus.OPEN, NOW);
+        service.iterations.begin(iteration, new Iteration.Settings(
+            0, 0, 1, 2, 4, new ClientVersions("0", "9"), IterationInfo.getDefaultInstance()), NOW);
+      }
+      for (int repeated = 0; repeated < 2; repeated++) {
+        HttpResponse<byte[]> canceled = cancel(number);
+        assertThat(canceled.statusCode()).isEqualTo(200);
+        assertThat(TestService.message(canceled, GetTaskByIdResponse.parser()).getTask().getStatus())
+            .isEqualTo(com.google.ondevicepersonalization.federatedcompute.proto.TaskStatus.Enum.CANCELED);
+        assertThat(service.iterations.find(iteration).map(Iteration::status))
+            .isEqualTo(number == 2 ? Optional.of(IterationStatus.CANCELED) : Optional.empty());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"COMPLETED", "FAILED"})
+  void taskThatHasEndedStaysAsItIs(TaskStatus end) {
+    TaskKey key = new TaskKey("p", 1);
     create("p", TASK);
-    HttpResponse<byte[]> canceled = cancel(1);
-    assertThat(canceled.statusCode()).isEqualTo(200);
-    assertThat(TestService.message(canceled, GetTaskByIdResponse.parser()).getTask().getStatus())
-        .isEqualTo(com.google.ondevicepersonalization.federatedcompute.proto.TaskStatus.Enum.CANCELED);
-    assertThat(cancel(1).statusCode()).isEqualTo(200);
-    assertThat(create("p", TASK).statusCode()).isEqualTo(200);
-    service.tasks.move(new TaskKey("p", 2), TaskStatus.CREATED, TaskStatus.OPEN, NOW);
-    assertThat(cancel(2).statusCode()).isEqualTo(409);
-    assertThat(service.tasks.find(new TaskKey("p", 2)).orElseThrow().status()).isEqualTo(TaskStatus.OPEN);
-    assertThat(cancel(3).statusCode()).isEqualTo(404);
+    service.tasks.move(key, TaskStatus.CREATED, end, NOW);
+    assertThat(cancel(1).statusCode()).isEqualTo(409);
+    assertThat(service.tasks.find(key).orElseThrow().status()).isEqualTo(end);
+    assertThat(cancel(2).statusCode()).isEqualTo(404);
   }
 
   @Test

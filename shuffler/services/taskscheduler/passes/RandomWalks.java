@@ -7,6 +7,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Processes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
@@ -31,20 +32,14 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
@@ -60,7 +55,7 @@ abstract class RandomWalks {
   private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
 
   private final long walks;
-  private TestServer server;
+  @RegisterExtension final TestServer server;
 
   @TempDir Path folder;
 
@@ -69,21 +64,9 @@ abstract class RandomWalks {
    *
    * @param walks how many, if WALK_COUNT does not say it
    */
-  RandomWalks(long walks) {
+  RandomWalks(TestServer server, long walks) {
+    this.server = server;
     this.walks = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", Long.toString(walks)));
-  }
-
-  /** The adapter. */
-  abstract TestServer startServer();
-
-  @BeforeAll
-  void start() {
-    server = startServer();
-  }
-
-  @AfterAll
-  void stop() {
-    server.close();
   }
 
   @TestFactory
@@ -107,23 +90,21 @@ abstract class RandomWalks {
     private final TestBackend backend;
     private final Database crashing;
     private final Database crashingMetrics;
-    private final TestBackend.Process[] processes = new TestBackend.Process[2];
-    private final ExecutorService threads = Executors.newFixedThreadPool(2);
+    private final Processes<TestBackend.Process> processes;
     private final List<TaskKey> created = new ArrayList<>();
-    private int crashed;
 
     Walk(TestServer server, Path folder, long seed) throws IOException {
       random = new Random(seed);
       backend = new TestBackend(server, Files.createDirectory(folder.resolve("walk" + seed)));
       crashing = backend.tables.over(crashes.around(backend.tables.source()));
       crashingMetrics = backend.metricTables.over(crashes.around(backend.metricTables.source()));
-      for (int i = 0; i < processes.length; i++) {
-        start(i);
-      }
+      processes = new Processes<>(2, this::start);
     }
 
-    private void start(int i) {
-      processes[i] = new TestBackend.Process(
+    private TestBackend.Process start(int number) {
+      // The leases of one that has crashed run out.
+      backend.database.<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
+      return new TestBackend.Process(
           backend,
           crashing,
           crashingMetrics,
@@ -131,13 +112,6 @@ abstract class RandomWalks {
           TestBackend::clientCheckpoint,
           new Random(random.nextLong()),
           backend.database);
-    }
-
-    /** What the process had in its memory is gone, and its leases run out. */
-    private void restart(int i) {
-      processes[i].close();
-      backend.database.<Integer>transact(client -> client.sql("DELETE FROM int_lock").update());
-      start(i);
     }
 
     void step() {
@@ -155,8 +129,10 @@ abstract class RandomWalks {
         run(List.of(0, 1), Scheduler::pass);
       } else if (kind < 58) {
         run(List.of(0, 1), Scheduler::postProcess);
-      } else if (kind < 94) {
+      } else if (kind < 90) {
         any(created).flatMap(backend.iterations::newest).ifPresent(this::collectOrUpdate);
+      } else if (kind < 94) {
+        any(created).ifPresent(this::cancel);
       } else {
         backend.advance(Duration.ofMinutes(random.nextInt(random.nextInt(5) == 0 ? 1500 : 60)));
       }
@@ -214,28 +190,15 @@ abstract class RandomWalks {
       }
     }
 
-    /** Has processes do something at the same time. Those that crash begin anew. */
+    /** What task management does, while schedulers work. */
+    private void cancel(TaskKey task) {
+      processes.runBeside(
+          () -> backend.iterations.cancel(task, backend.clock.instant()), process -> process.scheduler.pass());
+      assertThat(backend.status(task)).isIn(TaskStatus.CANCELED, TaskStatus.COMPLETED, TaskStatus.FAILED);
+    }
+
     private void run(List<Integer> which, Consumer<Scheduler> work) {
-      List<Callable<Void>> calls = which.stream().<Callable<Void>>map(i -> () -> {
-        work.accept(processes[i].scheduler);
-        return null;
-      }).toList();
-      try {
-        List<Future<Void>> ends = threads.invokeAll(calls);
-        for (int i = 0; i < ends.size(); i++) {
-          try {
-            ends.get(i).get();
-          } catch (ExecutionException end) {
-            if (!(end.getCause() instanceof Crashes.Crash)) {
-              throw new AssertionError(end.getCause());
-            }
-            crashed++;
-            restart(which.get(i));
-          }
-        }
-      } catch (InterruptedException stop) {
-        throw new AssertionError(stop);
-      }
+      processes.run(which, process -> work.accept(process.scheduler));
     }
 
     private <T> Optional<T> any(List<T> list) {
@@ -245,19 +208,20 @@ abstract class RandomWalks {
 
     /** What holds at any time. */
     void check() {
-      checkHistory("task", "population_name, task_id", 0, Set.of("2", "2 0", "2 1", "0 1", "0 102"));
+      checkHistory("task", "population_name, task_id", 0, Set.of("2", "2 0", "2 1", "2 101", "0 1", "0 101", "0 102"));
       checkHistory("iteration", "population_name, task_id, iteration_id, attempt_id", 1, Set.of(
-          "0", "0 1", "1 4", "4 50", "50 51", "0 102", "1 102", "4 102"));
+          "0", "0 1", "1 4", "4 50", "50 51", "0 101", "1 101", "4 101", "0 102", "1 102", "4 102"));
       assertThat(backend.rows("""
           SELECT * FROM (
             SELECT population_name, task_id, COUNT(*) AS count, MIN(iteration_id) AS first, MAX(iteration_id) AS last,
                 COUNT(*) FILTER (WHERE status <= 49) AS active,
-                MAX(iteration_id) FILTER (WHERE status > 51) AS failed
+                MAX(iteration_id) FILTER (WHERE status > 51) AS failed,
+                COUNT(*) FILTER (WHERE status = 101) AS canceled
             FROM iteration GROUP BY population_name, task_id) AS counted
           JOIN task USING (population_name, task_id)
           WHERE first <> 1 OR last <> count OR count > total_iteration OR active > 1 OR failed < last
-              OR status = 2 OR (status IN (1, 102) AND active > 0) OR (status = 102 AND failed IS NULL)
-              OR (status = 1 AND failed IS NOT NULL)
+              OR status = 2 OR (status IN (1, 101, 102) AND active > 0) OR (status = 102 AND failed IS NULL)
+              OR (status = 1 AND failed IS NOT NULL) OR (status <> 101 AND canceled > 0)
           """)).as("tasks whose iterations make no sense").isEmpty();
       assertThat(backend.rows("""
           SELECT * FROM iteration_status_history AS history JOIN task USING (population_name, task_id)
@@ -329,13 +293,13 @@ abstract class RandomWalks {
     /** Nothing crashes any more, and everybody does their work: then all tasks come to their end, whatever has been. */
     void finish() {
       crashes.disarm();
-      restart(0);
-      restart(1);
+      processes.restart(0);
+      processes.restart(1);
       for (int round = 0; round < 100 && !active().isEmpty(); round++) {
         // Past what rests, and what is to begin later.
         backend.advance(Duration.ofMinutes(2));
         active().forEach(this::upload);
-        processes[round % 2].scheduler.pass();
+        processes.get(round % 2).scheduler.pass();
         for (TaskKey task : active()) {
           backend.iterations.newest(task).filter(found -> found.status().active()).ifPresent(found -> {
             if (found.status() == IterationStatus.COLLECTING) {
@@ -345,7 +309,7 @@ abstract class RandomWalks {
           });
         }
       }
-      processes[0].scheduler.postProcess();
+      processes.get(0).scheduler.postProcess();
       // An evaluation of a training that has nothing new waits.
       assertThat(active()).allSatisfy(task -> {
         assertThat(evaluates(task)).isTrue();
@@ -369,15 +333,12 @@ abstract class RandomWalks {
     public String toString() {
       return created.size() + " tasks, " + backend.rows("SELECT * FROM iteration").size() + " iterations, of which "
           + backend.rows("SELECT * FROM iteration WHERE CAST(info AS text) LIKE '%evaluationTrainingIterationId%'").size()
-          + " evaluate, " + crashed + " crashes";
+          + " evaluate, " + processes.crashes() + " crashes";
     }
 
     @Override
     public void close() {
-      threads.shutdownNow();
-      for (TestBackend.Process process : processes) {
-        process.close();
-      }
+      processes.close();
       backend.close();
     }
   }

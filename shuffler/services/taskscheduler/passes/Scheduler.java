@@ -1,7 +1,6 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.taskscheduler.passes;
 
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.Backoff;
-import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Lock;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.lifecycle.Guard;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.locks.Locks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationStatus;
@@ -14,7 +13,6 @@ import io.micrometer.core.instrument.Timer;
 import java.time.Clock;
 import java.util.Optional;
 import java.util.function.Function;
-import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
@@ -22,8 +20,6 @@ import org.slf4j.LoggerFactory;
  * at a time. The lock only saves work; that nothing is done twice is due to the tables, where a row moves from where it was or not at all.
  */
 public final class Scheduler {
-  private static final Logger LOG = LoggerFactory.getLogger(Scheduler.class);
-
   // A population has two active tasks at most. This is a bound of memory, which no deployment comes near.
   private static final int MOST = 100_000;
 
@@ -34,7 +30,7 @@ public final class Scheduler {
   private final PostProcessing postProcessing;
   private final Locks locks;
   private final MeterRegistry meters;
-  private final Backoff backoff;
+  private final Guard guard;
 
   public Scheduler(
       Tasks tasks,
@@ -52,12 +48,12 @@ public final class Scheduler {
     this.postProcessing = postProcessing;
     this.locks = locks;
     this.meters = meters;
-    this.backoff = new Backoff(clock);
+    this.guard = new Guard(LoggerFactory.getLogger(Scheduler.class), meters.counter("scheduler-failures"), clock);
   }
 
   /** Opens tasks, begins and completes iterations, and ends tasks, wherever it is time. */
   public void pass() {
-    guarded("tasks", () -> {
+    guard.run("tasks", () -> {
       each("opening", TaskStatus.CREATED, opening::step);
       each("rounds", TaskStatus.OPEN, rounds::step);
     });
@@ -65,9 +61,9 @@ public final class Scheduler {
 
   /** Stores the metrics of iterations that were completed. */
   public void postProcess() {
-    guarded("iterations", () -> {
+    guard.run("iterations", () -> {
       for (Iteration iteration : iterations.withStatus(IterationStatus.COMPLETED, MOST)) {
-        guarded("metrics " + iteration.key(), () -> locked("completed_iteration_" + iteration.key(), () -> iterations
+        guard.run("metrics " + iteration.key(), () -> locks.ifFree("completed_iteration_" + iteration.key(), () -> iterations
             .find(iteration.key())
             .filter(found -> found.status() == IterationStatus.COMPLETED)
             .ifPresent(postProcessing::run)));
@@ -78,34 +74,11 @@ public final class Scheduler {
   private void each(String pass, TaskStatus status, Function<Task, Optional<Runnable>> steps) {
     for (Task task : tasks.withStatus(status, MOST)) {
       // Most tasks have nothing to do most of the time: that is found out without a lock.
-      guarded(pass + " " + task.key(), () -> steps.apply(task).ifPresent(due -> locked("taskscheduler_" + task.key(), () -> {
+      guard.run(pass + " " + task.key(), () -> steps.apply(task).ifPresent(due -> locks.ifFree("taskscheduler_" + task.key(), () -> {
         Timer.Sample sample = Timer.start(meters);
         tasks.find(task.key()).filter(found -> found.status() == status).flatMap(steps).ifPresent(Runnable::run);
         sample.stop(meters.timer("scheduler-step", "population", task.key().population(), "pass", pass));
       })));
-    }
-  }
-
-  private void locked(String name, Runnable work) {
-    locks.tryLock(name).ifPresent(lock -> {
-      try (Lock held = lock) {
-        work.run();
-      }
-    });
-  }
-
-  /** Does something that must not stop what comes after it. */
-  private void guarded(String what, Runnable work) {
-    if (backoff.rests(what)) {
-      return;
-    }
-    try {
-      work.run();
-      backoff.succeeded(what);
-    } catch (RuntimeException problem) {
-      String why = String.valueOf(problem.getMessage()).replaceAll("\\s+", " ");
-      meters.counter("scheduler-failures").increment();
-      LOG.warn("{}: {}; again in {} s", what, why, backoff.failed(what).toSeconds());
     }
   }
 }

@@ -35,11 +35,10 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -49,23 +48,13 @@ import org.slf4j.LoggerFactory;
 class SchedulerTest {
   private static final TaskKey FIRST = new TaskKey("p", 1);
 
-  private static PostgresServer postgres;
+  @RegisterExtension static final PostgresServer postgres = new PostgresServer();
 
   @TempDir Path folder;
   private TestBackend backend;
   private TestBackend.Process process;
   private Scheduler scheduler;
   private final ListAppender<ILoggingEvent> log = new ListAppender<>();
-
-  @BeforeAll
-  static void startPostgres() {
-    postgres = new PostgresServer();
-  }
-
-  @AfterAll
-  static void stopPostgres() {
-    postgres.close();
-  }
 
   @BeforeEach
   void start() {
@@ -269,6 +258,37 @@ class SchedulerTest {
     passes(2);
     assertThat(backend.status(task)).isEqualTo(TaskStatus.FAILED);
     assertThat(backend.newest(task).key().iteration()).isEqualTo(1);
+  }
+
+  @Test
+  void canceledTaskIsLeftAloneAndWhatItCompletedIsEvaluated() {
+    TaskKey training = training(4);
+    TaskKey waits = backend.create("q", TestBackend.settings(1, TestBackend.TRAINING));
+    passes(2);
+    backend.round(training);
+    scheduler.pass();
+    backend.round(training);
+    for (TaskKey task : List.of(training, waits)) {
+      assertThat(backend.iterations.cancel(task, backend.clock.instant())).isTrue();
+    }
+    backend.upload(waits, false);
+    TaskKey evaluation =
+        backend.createWithArtifacts("p", TestBackend.settings(9, TestBackend.evaluation(training, everyIterations(1))));
+    passes(3);
+    scheduler.postProcess();
+    // Its result is there, and nobody takes it.
+    assertThat(backend.newest(training).key().iteration()).isEqualTo(2);
+    assertThat(backend.newest(training).status()).isEqualTo(IterationStatus.CANCELED);
+    assertThat(backend.metrics()).containsOnlyKeys("p/1/1 loss");
+    assertThat(List.of(training, waits)).allSatisfy(task -> assertThat(backend.status(task)).isEqualTo(TaskStatus.CANCELED));
+    assertThat(backend.iterations.newest(waits)).isEmpty();
+    assertThat(new Candidates(backend.iterations, backend.clock).of(backend.tasks.find(evaluation).orElseThrow())).containsExactly(1L);
+
+    backend.iterations.cancel(evaluation, backend.clock.instant());
+    passes(2);
+    assertThat(backend.status(evaluation)).isEqualTo(TaskStatus.CANCELED);
+    assertThat(backend.newest(evaluation).status()).isEqualTo(IterationStatus.CANCELED);
+    assertThat(warnings()).isEmpty();
   }
 
   @Test

@@ -74,6 +74,7 @@ public final class CloudStorageServer implements AutoCloseable {
   private long generation = 1;
   private int failures;
   private int failureStatus;
+  private int loseAnswers;
   private boolean damage;
   private Runnable beforeDownload = () -> {};
 
@@ -117,6 +118,11 @@ public final class CloudStorageServer implements AutoCloseable {
   public synchronized void fail(int times, int status) {
     failures = times;
     failureStatus = status;
+  }
+
+  /** The next uploads are done, and answered as if they had failed. */
+  public synchronized void loseAnswers(int times) {
+    loseAnswers = times;
   }
 
   /** Flips a bit of each download. */
@@ -234,7 +240,16 @@ public final class CloudStorageServer implements AutoCloseable {
     Stored stored =
         new Stored(content, metadata.path("contentType").asText(null), metadata.path("contentEncoding").asText(null), generation++);
     String key = metadata.path("name").asText();
+    String expected = query(exchange).get("ifGenerationMatch");
+    long found = bucket.containsKey(key) ? bucket.get(key).generation() : 0;
+    if (expected != null && !expected.equals(Long.toString(found))) {
+      throw new Refusal(412, "At least one of the pre-conditions you specified did not hold.");
+    }
     bucket.put(key, stored);
+    if (loseAnswers > 0) {
+      loseAnswers--;
+      throw new Refusal(503, "no luck");
+    }
     sendJson(exchange, metadata(path.substring(0, path.indexOf('/')), key, stored));
   }
 

@@ -34,6 +34,7 @@ public final class LoadLibraries {
           Map.of("file", string(checkpoint.toString()), "names", strings("x"), "x", vector(1.5f, 2)), List.of(), List.of("save"));
     }
     byte[] contribution = Files.readAllBytes(checkpoint);
+    AggregationSession.checkFinite(contribution);
     Path sum = directory.resolve("sum");
     try (AggregationSession session = AggregationSession.create(federatedSum("x", "y", 2))) {
       session.accumulate(List.of(contribution, contribution));

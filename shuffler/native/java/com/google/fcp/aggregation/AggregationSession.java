@@ -60,6 +60,12 @@ public final class AggregationSession implements AutoCloseable {
     return runReport(handle);
   }
 
+  /**
+   * Looks at a V1 checkpoint that is summed up elsewhere. Code 15 (DATA_LOSS) if a checksum differs; code 3 (INVALID_ARGUMENT) if it is no
+   * checkpoint, or a number in it is not finite, in whatever tensor.
+   */
+  public static native void checkFinite(byte[] checkpoint);
+
   /** Closes the session; a second call does nothing. */
   @Override
   public void close() {

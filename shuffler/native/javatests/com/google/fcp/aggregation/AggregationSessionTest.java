@@ -14,6 +14,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -22,6 +23,7 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.zip.CRC32C;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 
@@ -159,6 +161,47 @@ class AggregationSessionTest {
     }
   }
 
+  /** A checkpoint with values that the library itself does not write: those of the first block are changed, and its checksum. */
+  private static byte[] unchecked(float first, float second) {
+    byte[] bytes = checkpoint(1.25f, -2.5f);
+    ByteBuffer checkpoint = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    int end = 0;
+    while (checkpoint.getInt(end) != checksum(bytes, end)) {
+      end++;
+    }
+    int values = new String(bytes, StandardCharsets.ISO_8859_1)
+        .indexOf(new String(floats(1.25f, -2.5f), StandardCharsets.ISO_8859_1));
+    System.arraycopy(floats(first, second), 0, bytes, values, 8);
+    checkpoint.putInt(end, checksum(bytes, end));
+    return bytes;
+  }
+
+  /** Of the first bytes, as a table has it. */
+  private static int checksum(byte[] bytes, int count) {
+    CRC32C crc = new CRC32C();
+    crc.update(bytes, 0, count);
+    return Integer.rotateRight((int) crc.getValue(), 15) + 0xa282ead8;
+  }
+
+  @Test
+  void checkpointsThatAreSummedElsewhereAreFinite() {
+    AggregationSession.checkFinite(checkpoint(1, 2));
+    AggregationSession.checkFinite(unchecked(Float.MAX_VALUE, Float.MIN_VALUE));
+    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+      for (byte[] checkpoint : List.of(unchecked(bad, 0), unchecked(0, bad))) {
+        assertFails(
+            INVALID_ARGUMENT,
+            "tensor x (float[2]) has a number that is not finite",
+            () -> AggregationSession.checkFinite(checkpoint));
+      }
+    }
+    byte[] damaged = checkpoint(1, 2);
+    damaged[10] ^= 1;
+    assertFails(DATA_LOSS, "checksum", () -> AggregationSession.checkFinite(damaged));
+    assertFails(INVALID_ARGUMENT, "not an intact V1 checkpoint", () -> AggregationSession.checkFinite(new byte[100]));
+    assertFails(INVALID_ARGUMENT, "checkpoint is null", () -> AggregationSession.checkFinite(null));
+  }
+
   @Test
   void badConfigurationsAreRefused() {
     assertFails(INVALID_ARGUMENT, "at least one intrinsic", () -> AggregationSession.create(new byte[0]));
@@ -220,6 +263,7 @@ class AggregationSessionTest {
       byte[] damaged = Arrays.copyOf(bytes, random.nextInt(bytes.length + 1));
       try (AggregationSession session = AggregationSession.create(i % 3 == 0 ? damaged : configuration)) {
         if (i % 3 == 1) {
+          AggregationSession.checkFinite(damaged);
           session.accumulate(List.of(damaged));
         } else if (i % 3 == 2) {
           session.mergeWith(List.of(damaged));

@@ -13,6 +13,7 @@ public final class Messages {
   public static final int FLOAT = 1;
 
   public static final int DOUBLE = 2;
+  public static final int INT32 = 3;
   public static final int STRING = 7;
   public static final int INT64 = 9;
 
