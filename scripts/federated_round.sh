@@ -8,61 +8,48 @@ set -euo pipefail
 caller=$(pwd -P)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 checkout=$(pwd -P)
+# shellcheck source=SCRIPTDIR/backend_session.sh
+source ./scripts/backend_session.sh
 
-# Files of the caller, as they are seen in the build environment.
-inside=/odp-federatedcompute
-report=--report=$caller/federated-round.html
-arguments=() docker=()
-see() { # name, path, mode: a file or folder outside of the checkout is mounted where it is
-    local path=$2
-    if [[ -e /usr/share/build-environment/start ]]; then
-        :
-    elif [[ $path == "$checkout"/* ]]; then
-        path=$inside/${path#"$checkout"/}
-    elif [[ $3 == rw ]]; then
-        docker+=(--volume "$(dirname "$path"):$(dirname "$path")")
-    else
-        docker+=(--volume "$path:$path:ro")
-    fi
-    arguments+=("$1=$path")
+usage() {
+    printf 'federated_round.sh: %s\n' "$*" >&2
+    exit 64
 }
+
+report=$caller/federated-round.html arguments=()
 for argument in "$@"; do
     name=${argument%%=*} value=${argument#*=}
     case $argument in
+    --report=*) report=$(cd "$caller" && realpath -- "$value") || usage "--report: expected a file in a folder that is there, found '$value'" ;;
     --saved_model=gs://*) arguments+=("$argument") ;;
     --saved_model=* | --task_config=* | --examples=*)
-        path=$(cd "$caller" && realpath -- "$value") || exit 64
-        see "$name" "$path" ro
+        path=$(cd "$caller" && realpath --canonicalize-existing -- "$value") || usage "$name: expected something that is there, found '$value'"
+        if [[ ! -e /usr/share/build-environment/start ]]; then
+            [[ $path != *:* ]] || usage "$name: expected a path without colons (docker's --volume splits at them), found '$path'"
+            # Where it is seen in the build environment.
+            docker+=(--volume "$path:/mnt/${name#--}/${path##*/}:ro")
+            path=/mnt/${name#--}/${path##*/}
+        fi
+        arguments+=("$name=$path")
         ;;
-    --report=*) report=$argument ;;
-    --saved_model | --task_config | --examples | --report)
-        printf 'federated_round.sh: expected %s=PATH, in one word\n' "$argument" >&2
-        exit 64
-        ;;
+    --saved_model | --task_config | --examples | --report) usage "expected $argument=PATH, in one word" ;;
     *) arguments+=("$argument") ;;
     esac
 done
-path=$(cd "$caller" && realpath -- "${report#*=}") || exit 64
-see --report "$path" rw
+if [[ -t 0 && -t 1 && -t 2 ]]; then docker+=(--tty); fi
 
-enter() { # command
-    if [[ -e /usr/share/build-environment/start ]]; then
-        bash -c "$1"
-    else
-        if [[ -t 2 ]]; then docker+=(--tty); fi
-        ./scripts/docker/docker_run.sh "${docker[@]}" "$1"
-    fi
-}
-run() { # flags...
-    enter "exec bazel run --show_result=0 --noshow_progress --ui_event_filters=-info,-stdout //shuffler/e2e/round:run -- ${*@Q} --backend=\$HOME/.cache/bazel/local_backend"
-}
-
-case " $* " in
-*' --help '* | *' -h '*) run --help && exit ;;
-esac
+# Built as the caller; run as who may read what the backend writes.
+program=.cache/bazel/federated_round
+run() { enter_as_root "PYTHONDONTWRITEBYTECODE=1 exec ~/$program ${*@Q}"; }
+quiet='--show_result=0 --noshow_progress --ui_event_filters=-info,-stdout'
+enter "bazel run $quiet --script_path=\$HOME/$program //shuffler/e2e/round:run" || exit 2
+# What is wrong with the flags is told before anything is started.
+run check "${arguments[@]}"
+case " $* " in *' --help '* | *' -h '*) exit ;; esac
 if [[ $(./scripts/local_backend.sh status 2>/dev/null) == 'local backend: does not run' ]]; then
     trap './scripts/local_backend.sh down' EXIT
-    ./scripts/local_backend.sh up --port 0
+    ./scripts/local_backend.sh up --port 0 || exit 2
 fi
 run "${arguments[@]}"
-printf 'report: %s\n' "$path"
+cp "$(dirname "$state")/federated_round.html" "$report"
+printf 'report: %s\n' "$report"

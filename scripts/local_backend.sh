@@ -2,7 +2,7 @@
 # local_backend.sh up [--port N] | down [--purge] | status: the backend of one machine, from the built images. See docs/local-backend.md.
 #
 # `up` builds, starts, waits until all is ready and prints the URLs; the backend goes on. `down` ends it; --purge also removes its tables,
-# blobs and logs. FCP_OPTS and SECURITY_OPTS reach the services. Exit codes: 0 all is ready (up, status) or ended (down), 1 something is
+# blobs and logs. FCP_OPTS and SECURITY_OPTS reach the Java services. Exit codes: 0 all is ready (up, status) or ended (down), 1 something is
 # not ready, 2 it cannot be started, 64 wrong usage.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,17 +25,12 @@ up | down | status) ;;
 *) usage "found '$*'" ;;
 esac
 
-# The same folder, as it is seen in the build environment (where this script works, too) and outside, where docker_run.sh keeps it.
-inside=.cache/bazel/local_backend
+# shellcheck source=SCRIPTDIR/backend_session.sh
+source ./scripts/backend_session.sh
 if [[ -e /usr/share/build-environment/start ]]; then
-    state=$HOME/$inside
-    enter() { bash -c "$1"; }
     # shellcheck disable=SC2016 # expanded there
     serve() { exec setsid bash -c 'cd "$1" && shift && exec "$@"' serve "$state" "$@"; }
 else
-    folder=$(pwd -P)
-    state=${XDG_CACHE_HOME:-$HOME/.cache}/odp-federatedcompute/bazel/$(sha256sum <<<"$folder" | cut -c1-16)/local_backend
-    enter() { ./scripts/docker/docker_run.sh "$1"; }
     # A session of the build environment of its own, in the folder of the backend: builds go on meanwhile. As root, whoever calls docker.
     serve() {
         cd "$state"
@@ -112,7 +107,7 @@ case $command in
 up) up ;;
 down)
     if running; then end; else release; fi
-    if [[ -n $purge ]]; then enter "rm -rf ~/$inside/{data,logs,layers,images,blobs,program,postgresql}" 9>&-; fi
+    if [[ -n $purge ]]; then enter_as_root "rm -rf ~/$inside/{data,logs,layers,images,blobs,program,postgresql}" 9>&-; fi
     printf 'local backend: ended\n'
     ;;
 status)

@@ -70,11 +70,13 @@ step 'images on bases from a registry' bazel run --noshow_progress --ui_event_fi
 step 'expected hashes' ./scripts/build_images.sh --check
 # What these scripts print is their own; the tests of the same backend under kills are in //shuffler/e2e.
 backend() {
-    ./scripts/local_backend.sh up --port 0 &&
+    local code=0
+    { ./scripts/local_backend.sh up --port 0 &&
         ./scripts/federated_round.sh --rounds=2 --report="$scratch/round.html" &&
         ./scripts/local_backend.sh status &&
-        ./scripts/local_backend.sh down --purge &&
-        grep '<h1>2 federated rounds</h1>' "$scratch/round.html"
+        grep '<h1>2 federated rounds</h1>' "$scratch/round.html"; } || code=$?
+    ./scripts/local_backend.sh down --purge || code=$?
+    return "$code"
 }
 step 'the backend of this machine starts, does federated rounds, and ends' backend
 step 'every engine gives the same images' bazel test --noshow_progress --test_output=all //scripts/docker:engines_test

@@ -39,7 +39,7 @@ public final class PlanExecution {
     // Memory, as in the services.
     Path scratch = Files.createTempDirectory(Path.of("/dev/shm"), "plans");
     try {
-      System.out.printf("medians of %d, in ms%n", RUNS);
+      System.out.printf("%d processors; medians of %d, in ms%n", Runtime.getRuntime().availableProcessors(), RUNS);
       for (String model : List.of("small", "medium", "large")) {
         Inputs inputs = Inputs.read(Path.of(arguments[0], model));
         System.out.printf("%s model, update of %,d bytes%n", model, inputs.update().length);

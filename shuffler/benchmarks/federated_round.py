@@ -9,6 +9,8 @@ memory of each service (proportional set size) after the first round and on the 
 
 from __future__ import annotations
 
+import itertools
+import os
 import statistics
 import tempfile
 import time
@@ -23,7 +25,8 @@ from shuffler.e2e.population.client import Client, Rejection
 from shuffler.e2e.population.population import Population, Settings
 from shuffler.e2e.population.training import Trainer
 from shuffler.e2e.round import default_task, digits
-from shuffler.e2e.round.backend import Backend, runfile
+from shuffler.e2e.round.backend import Backend
+from shuffler.e2e.runfile import runfile
 from tools.containers import local_backend
 
 _DEVICES = flags.DEFINE_integer("devices", 1000, "Light devices of a round.", lower_bound=1)
@@ -33,6 +36,8 @@ _THREADS = 16
 _VERSION = "999999999"
 _SEED = 1
 _POLL_SECONDS = 0.05
+# The longest that a device or a model may take.
+_SECONDS = 600.0
 _STATES = {"0": "check-ins, uploads, batches", "1": "sums", "4": "model", "50": "metrics rows"}
 # How long an iteration was in each state, on average.
 _TIMES = (
@@ -40,20 +45,6 @@ _TIMES = (
     " lead(created_time) OVER (PARTITION BY task_id, iteration_id ORDER BY status_id) AS after FROM iteration_status_history) AS history"
     " WHERE after IS NOT NULL GROUP BY status ORDER BY status"
 )
-
-
-class _Devices:
-    """Devices that need no training."""
-
-    def __init__(self, backend: Backend, population: str, update: bytes) -> None:
-        client = Client(backend.urls["task_assignment"], connections=_THREADS)
-        settings = Settings(population, version=_VERSION, seed=_SEED)
-        self.population = Population(client, backend.public_key(), lambda _device, _plan, _checkpoint: update, settings)
-
-    def contribute(self, device: int) -> None:
-        """Comes until there is something to do."""
-        while self.population.attempt(device):
-            time.sleep(_POLL_SECONDS)
 
 
 def _update(backend: Backend, folder: Path, population: str) -> bytes:
@@ -71,23 +62,25 @@ def _run(process: backend_process.BackendProcess, folder: Path) -> None:
     default_task.write_config(folder / "config", _ROUNDS.value, _DEVICES.value)
     group = backend.build(str(folder / "model.keras"), folder / "config", "--skip_flex_ops_check", "--skip_dp_aggregator")
     # Devices would be shared with it.
-    backend.cancel(group.eval_task)
+    backend.cancel([group.eval_task])
     task = group.training_task
-    devices = _Devices(backend, task.population_name, _update(backend, folder, task.population_name))
+    update = _update(backend, folder, task.population_name)
+    client = Client(backend.urls["task_assignment"], connections=_THREADS)
+    settings = Settings(task.population_name, version=_VERSION, seed=_SEED, retry_seconds=_POLL_SECONDS)
+    devices = Population(client, backend.public_key(), lambda _device, _plan, _checkpoint: update, settings)
     seconds, uploading = [], []
     memory = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         for iteration in range(1, _ROUNDS.value + 1):
             start = time.monotonic()
-            list(pool.map(devices.contribute, range(_DEVICES.value)))
+            list(pool.map(devices.visit, range(_DEVICES.value), itertools.repeat(_SECONDS)))
             uploading.append(time.monotonic() - start)
-            while backend.metrics(task, iteration) is None:
-                time.sleep(_POLL_SECONDS)
+            backend.wait_for_metrics(task, iteration, _SECONDS)
             seconds.append(time.monotonic() - start)
             if iteration in (1, _ROUNDS.value // 4, _ROUNDS.value // 2, _ROUNDS.value):
                 memory[iteration] = {name: process.memory(name) for name in (*local_backend.SERVICES, local_backend.DATABASE)}
     median, uploads = statistics.median(seconds), statistics.median(uploading)
-    print(f"{_ROUNDS.value} rounds with {_DEVICES.value} light devices, {_THREADS} at a time")
+    print(f"{os.cpu_count()} processors; {_ROUNDS.value} rounds with {_DEVICES.value} light devices, {_THREADS} at a time")
     print(f"round            first {seconds[0]:6.1f} s, median {median:6.1f} s")
     print(f"devices at work  first {uploading[0]:6.1f} s, median {uploads:6.1f} s, {_DEVICES.value / uploads:.0f} devices a second")
     print(f"memory in MB after round {', '.join(map(str, memory))}")

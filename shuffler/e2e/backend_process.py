@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from runfiles import Runfiles
-
+from shuffler.e2e.runfile import runfile
 from tools.containers import local_backend
 
 # A cold start of seven services on a slow machine.
@@ -20,13 +19,6 @@ _SECONDS = 300.0
 _POLL_SECONDS = 0.1
 # What stands last in an argument of a process that is no Java service.
 _PROGRAMS = {local_backend.DATABASE: "bin/postgres", "task_builder": "/task_builder/task_builder"}
-
-
-def _runfile(variable: str) -> Path:
-    runfiles = Runfiles.Create()
-    path = runfiles and runfiles.Rlocation(os.environ[variable])
-    assert path, f"{os.environ[variable]} is not in the data of this test"
-    return Path(path)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -51,8 +43,8 @@ def _starts(status: list[str], name: str) -> int:
 
 def stage(folder: Path) -> Path:
     """Puts into FOLDER what scripts/local_backend.sh puts there; returns it."""
-    layouts = {service: str(_runfile(f"{service.upper()}_IMAGE")) for service in local_backend.SERVICES}
-    local_backend.stage(layouts, _runfile("POSTGRES"), folder)
+    layouts = {service: str(runfile(f"{service.upper()}_IMAGE")) for service in local_backend.SERVICES}
+    local_backend.stage(layouts, runfile("POSTGRES"), folder)
     return folder
 
 
@@ -77,7 +69,7 @@ class BackendProcess:
         # As scripts/local_backend.sh does it.
         namespace = ["unshare", "--user", "--map-users=0,0,65536", "--map-groups=0,0,65536"]
         self._process = subprocess.Popen(
-            [*namespace, str(_runfile("LOCAL_BACKEND")), f"--port={port}", "serve"],
+            [*namespace, str(runfile("LOCAL_BACKEND")), f"--port={port}", "serve"],
             cwd=folder,
             env={**os.environ, **(env or {})},
             start_new_session=True,

@@ -5,7 +5,7 @@
 
 In the folder, `status` says how it goes: the first line is `starting`, `ready`, `stopping` or `failed: <why>`, then comes a line for each
 process. `data` holds what is kept: the tables, the blobs and the password. `logs` has a file for each process. Whatever ends by itself is
-started again, unless it says that its options are wrong. FCP_OPTS and SECURITY_OPTS reach the services.
+started again, unless it says that its options are wrong. FCP_OPTS and SECURITY_OPTS reach the Java services.
 """
 
 from __future__ import annotations

@@ -99,14 +99,12 @@ public final class Assignments {
     return Outcome.ASSIGNED;
   }
 
-  /** Moves an assignment from ASSIGNED to what the device reports; false if it was not there, or its iteration is canceled. */
+  /** Moves an assignment from ASSIGNED to what the device reports; false if it was not there. */
   public boolean report(AssignmentKey key, AssignmentStatus result, Instant now) {
     return database.transact(client -> {
       Optional<Long> shard = client.sql("UPDATE assignment SET status = :to, status_time = :now WHERE status = :from AND "
-              + Rows.OF_ASSIGNMENT + " AND NOT EXISTS (SELECT 1 FROM iteration WHERE status = :canceled AND " + Rows.OF_ITERATION
-              + ") RETURNING shard")
+              + Rows.OF_ASSIGNMENT + " RETURNING shard")
           .params(Rows.parameters(key))
-          .param("canceled", IterationStatus.CANCELED.code())
           .param("from", AssignmentStatus.ASSIGNED.code())
           .param("to", result.code())
           .param("now", Rows.time(now))

@@ -261,15 +261,9 @@ abstract class TablesContract {
   }
 
   @Test
-  void reportOfACanceledIterationChangesNothing() {
+  void canceledIterationTakesNoMoreAssignments() {
     Iteration iteration = collecting(4);
-    AssignmentKey key = new AssignmentKey(iteration.key(), "a");
-    assignments.assign(key, "c", NOW);
     iterations.cancel(iteration.key().task(), NOW);
-    assertThat(assignments.report(key, AssignmentStatus.LOCAL_COMPLETED, NOW)).isFalse();
-    assertThat(assignments.report(key, AssignmentStatus.LOCAL_FAILED, NOW)).isFalse();
-    assertThat(assignments.status(key)).contains(AssignmentStatus.ASSIGNED);
-    assertThat(column("SELECT status FROM assignment_status_history", Map.of())).containsExactly(0L);
     assertThat(assignments.assign(new AssignmentKey(iteration.key(), "b"), "c", NOW)).isEqualTo(Assignments.Outcome.NOT_COLLECTING);
   }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -87,7 +88,11 @@ class Population:
         self._plans: dict[int, bytes] = {}
 
     def run(self, devices: Sequence[int], threads: int) -> None:
-        """Has devices check in, THREADS at a time, until stop() is called; returns when the last of them is done."""
+        """Has devices check in, THREADS at a time, until stop() is called; returns when the last of them is done.
+
+        Raises:
+            Exception: what a device could not do; then all have stopped.
+        """
         waiting = collections.deque(devices)
 
         def work() -> None:
@@ -102,6 +107,10 @@ class Population:
                 except ServerError as error:
                     self._count(f"error: {error}")
                     rejected = True
+                except BaseException:
+                    # The others have no use without it.
+                    self._stop.set()
+                    raise
                 if rejected:
                     self._stop.wait(self._settings.retry_seconds)
                 with self._lock:
@@ -114,6 +123,19 @@ class Population:
     def stop(self) -> None:
         """Lets every device end what it does, and no more."""
         self._stop.set()
+
+    def visit(self, device: int, seconds: float) -> None:
+        """Lets a device come until it has something to do, and do it.
+
+        Raises:
+            TimeoutError: it has got nothing to do for so long.
+            ServerError: a server does not do its part.
+        """
+        deadline = time.monotonic() + seconds
+        while self.attempt(device):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"device {device} got nothing to do within {seconds:g} s: {dict(self.results.outcomes)}")
+            time.sleep(self._settings.retry_seconds)
 
     def attempt(self, device: int) -> bool:
         """One visit of a device.

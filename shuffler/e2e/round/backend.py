@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import urllib3
 from google.protobuf import text_format
 from image_hash import errors
-from runfiles import Runfiles
 from shuffler.proto.task_builder_pb2 import BuildTaskResponse, TaskGroup
-from shuffler.proto.task_pb2 import Task
+from shuffler.proto.task_pb2 import GetTaskByIdResponse, Task, TaskStatus
 
 from shuffler.e2e.population.payload import PublicKey, parse_public_keys
 from shuffler.e2e.round import blobs
+from shuffler.e2e.runfile import runfile
 
 _MODELS = "data/blobs/blobs/fcp-local-m-0"
 _KEYS = "/.well-known/odp/v1/public-keys"
 _TIMEOUT_SECONDS = 30
+_POLL_SECONDS = 0.05
 
 
 class RoundError(errors.Error):
     """Something of a round is not done. The message is one line."""
-
-
-def runfile(variable: str) -> Path:
-    """A file that comes with this program; Bazel says where in an environment variable.
-
-    Raises:
-        RoundError: it was not started by Bazel.
-    """
-    runfiles = Runfiles.Create()
-    path = runfiles and runfiles.Rlocation(os.environ.get(variable, variable))
-    if not path:
-        raise RoundError(f"{variable} is not set; start this with scripts/federated_round.sh")
-    return Path(path)
 
 
 class Backend:
@@ -106,14 +96,36 @@ class Backend:
             raise RoundError(f"the task builder: {lines[-1]}")
         return text_format.Parse(done.stdout, BuildTaskResponse()).task_group
 
-    def cancel(self, task: Task) -> None:
-        """Ends a task, if it has not ended by itself.
+    def status(self, task: Task) -> int:
+        """The state of a task, of TaskStatus.Enum.
 
         Raises:
             RoundError: task management does not answer.
         """
-        path = f"/taskmanagement/v1/population/{task.population_name}/tasks/{task.task_id}:cancel"
-        self._ask("POST", self.urls["task_management"] + path, also=409)
+        return GetTaskByIdResponse.FromString(self._ask("GET", self._task(task, "get"))).task.status
+
+    def wait_for_end(self, task: Task, seconds: float) -> None:
+        """Waits until a task is completed.
+
+        Raises:
+            RoundError: it is not, after so long.
+        """
+        deadline = time.monotonic() + seconds
+        while (status := self.status(task)) != TaskStatus.COMPLETED:
+            if time.monotonic() > deadline:
+                name = TaskStatus.Enum.Name(status)
+                raise RoundError(f"task {task.population_name}/{task.task_id}: expected COMPLETED within {seconds:g} s, found {name}")
+            time.sleep(_POLL_SECONDS)
+
+    def cancel(self, tasks: Sequence[Task]) -> None:
+        """Ends tasks that have not ended by themselves.
+
+        Raises:
+            RoundError: task management does not answer for one of them; the others are ended.
+        """
+        with contextlib.ExitStack() as stack:
+            for task in tasks:
+                stack.callback(self._ask, "POST", self._task(task, "cancel"), also=409)
 
     def checkpoint(self, task: Task, iteration: int) -> Path:
         """Where the server's checkpoint of an iteration is; that of 0 is the first one."""
@@ -124,12 +136,29 @@ class Backend:
         content = blobs.read(self._result(task, iteration) / "metrics")
         return None if content is None else {name: float(value) for name, value in json.loads(content).items()}
 
+    def wait_for_metrics(self, task: Task, iteration: int, seconds: float) -> dict[str, float]:
+        """Waits for the metrics of an iteration: the model is there by then, and what devices download of it comes next.
+
+        Raises:
+            RoundError: there are none, after so long.
+        """
+        deadline = time.monotonic() + seconds
+        while (found := self.metrics(task, iteration)) is None:
+            if time.monotonic() > deadline:
+                raise RoundError(f"iteration {iteration} of {task.population_name}/{task.task_id}: no metrics within {seconds:g} s")
+            time.sleep(_POLL_SECONDS)
+        return found
+
+    def _task(self, task: Task, action: str) -> str:
+        path = f"/taskmanagement/v1/population/{task.population_name}/tasks/{task.task_id}:{action}"
+        return self.urls["task_management"] + path
+
     def _result(self, task: Task, iteration: int) -> Path:
         return Path(self._folder, _MODELS, task.population_name, str(task.task_id), str(iteration), "s/0")
 
     def _ask(self, method: str, url: str, also: int = 200) -> bytes:
         try:
-            answer = urllib3.request(method, url, timeout=_TIMEOUT_SECONDS)
+            answer = urllib3.request(method, url, headers={"Accept": "application/x-protobuf, */*"}, timeout=_TIMEOUT_SECONDS)
         except urllib3.exceptions.HTTPError as error:
             raise RoundError(f"{url}: no answer ({type(error).__name__})") from error
         if answer.status not in (200, also):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import tensorflow as tf
 from shuffler.e2e.population.training import write_examples
 from shuffler.e2e.round import digits
 
-POPULATION = "digits"
 _HIDDEN = 32
 
 _CONFIG = """\
@@ -44,8 +44,8 @@ differential_privacy {{ type: FIXED_GAUSSIAN clip_norm: 10 }}
 
 
 def write_config(path: Path, rounds: int, goal: int) -> None:
-    """Writes the TaskConfig: ROUNDS of GOAL contributions each."""
-    path.write_text(_CONFIG.format(population=POPULATION, rounds=rounds, goal=goal), encoding="utf-8")
+    """Writes the TaskConfig: ROUNDS of GOAL contributions each, by a population that nobody had before."""
+    path.write_text(_CONFIG.format(population=f"digits-{secrets.token_hex(4)}", rounds=rounds, goal=goal), encoding="utf-8")
 
 
 def write_model(path: Path, seed: int) -> None:

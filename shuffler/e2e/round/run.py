@@ -2,12 +2,13 @@
 
     ./scripts/federated_round.sh [flags...]
 
-starts the backend, calls this, and ends the backend. Exit codes: 0 all rounds are done, 2 they are not, 64 wrong usage.
+starts the backend, calls this, ends the backend, and puts the report where the caller wants it (--report=PATH). The argument `check`
+only looks at the flags. Exit codes: 0 all rounds are done, 2 they are not, 64 wrong usage.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 import tempfile
 import threading
@@ -25,10 +26,10 @@ from shuffler.e2e.population.client import Client
 from shuffler.e2e.population.population import Population, Settings
 from shuffler.e2e.population.training import Trainer
 from shuffler.e2e.round import default_task, digits, report
-from shuffler.e2e.round.backend import Backend, RoundError, runfile
+from shuffler.e2e.round.backend import Backend, RoundError
 from shuffler.e2e.round.results import Results, Round, TaskRounds
+from shuffler.e2e.runfile import runfile
 
-_BACKEND = flags.DEFINE_string("backend", None, "Folder of the backend that runs: where scripts/local_backend.sh keeps it.", required=True)
 _MODEL = flags.DEFINE_string("saved_model", None, "SavedModel folder or .keras file; without it a small network that reads digits.")
 _CONFIG = flags.DEFINE_string("task_config", None, "TaskConfig in text format; needed with --saved_model.")
 _EXAMPLES = flags.DEFINE_string("examples", None, "Folder with a TFRecord file of tf.Examples for each device; needed with --saved_model.")
@@ -39,10 +40,13 @@ _THREADS = flags.DEFINE_integer("threads", 8, "Devices that are busy at a time."
 _BEHAVIOURS = flags.DEFINE_string("behaviours", "", "Shares of devices that misbehave, such as drop_out=0.1,garbage=0.1.")
 _PRIVATE = flags.DEFINE_bool("dp", False, "Add the noise that the config asks for; a few devices learn little then.")
 _SEED = flags.DEFINE_integer("seed", 1, "Of the first weights, the split of the data, and the devices' behaviour.")
-_REPORT = flags.DEFINE_string("report", "federated-round.html", "File for the page with curves, counts and times.")
 _MINUTES = flags.DEFINE_float("minutes", 20, "How long the rounds may take.", lower_bound=0)
 
+# Where scripts/local_backend.sh and scripts/federated_round.sh find things, in the build environment.
+_CACHE = Path.home() / ".cache" / "bazel"
 _POLL_SECONDS = 0.2
+# The model updater's last file, and a pass of the scheduler.
+_END_SECONDS = 60.0
 # Of devices: as new as any task wants.
 _VERSION = "999999999"
 
@@ -62,14 +66,21 @@ class Inputs:
     examples: Sequence[Path]
 
 
+def _check_inputs() -> None:
+    own = [_MODEL.value, _CONFIG.value, _EXAMPLES.value]
+    if any(own) and not all(own):
+        raise errors.UsageError("expected --saved_model, --task_config and --examples together, or none of them")
+    if _EXAMPLES.value and not _own_examples():
+        raise errors.UsageError(f"--examples: expected *.tfrecord files, found none in {_EXAMPLES.value}")
+
+
+def _own_examples() -> list[Path]:
+    return sorted(Path(_EXAMPLES.value).glob("*.tfrecord"))
+
+
 def _inputs(folder: Path) -> Inputs:
     if _MODEL.value:
-        if not _CONFIG.value or not _EXAMPLES.value:
-            raise errors.UsageError("--saved_model needs --task_config and --examples")
-        examples = sorted(Path(_EXAMPLES.value).glob("*.tfrecord"))
-        if not examples:
-            raise errors.UsageError(f"--examples: expected *.tfrecord files, found none in {_EXAMPLES.value}")
-        return Inputs(_MODEL.value, Path(_CONFIG.value), examples)
+        return Inputs(_MODEL.value, Path(_CONFIG.value), _own_examples())
     data = runfile("SCIKIT_LEARN") / digits.FILE
     model, config = folder / "model.keras", folder / "config.pbtxt"
     default_task.write_model(model, _SEED.value)
@@ -120,7 +131,15 @@ def _show(line: str) -> None:
 
 def _train(watches: Sequence[_Watch], devices: Population, numbers: Sequence[int]) -> None:
     """Has devices work until all rounds are done that are wanted."""
-    thread = threading.Thread(target=devices.run, args=(numbers, _THREADS.value))
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            devices.run(numbers, _THREADS.value)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
     thread.start()
     deadline = time.monotonic() + _MINUTES.value * 60
     try:
@@ -129,7 +148,7 @@ def _train(watches: Sequence[_Watch], devices: Population, numbers: Sequence[int
             if time.monotonic() > deadline:
                 raise RoundError(f"expected all rounds within {_MINUTES.value:g} minutes, found {progress}; see the logs of the backend")
             if not thread.is_alive():
-                raise RoundError("the devices ended by themselves; see above")
+                raise RoundError(f"a device failed: {failures[0] if failures else 'unknown'}")
             _show(progress)
             for watch in watches:
                 watch.step(devices)
@@ -163,7 +182,6 @@ def run(backend: Backend, mix: Mapping[behaviour.Behaviour, float]) -> Results:
         if group.HasField("training_task"):
             watches.append(_Watch("training", group.training_task, group.training_task.total_iteration, backend))
         if group.HasField("eval_task"):
-            # It goes on as long as it is let.
             watches.append(_Watch("evaluation", group.eval_task, 1, backend))
         try:
             if not all(watch.task.total_iteration for watch in watches):
@@ -172,10 +190,15 @@ def run(backend: Backend, mix: Mapping[behaviour.Behaviour, float]) -> Results:
             client = Client(backend.urls["task_assignment"], connections=_THREADS.value)
             devices = Population(client, backend.public_key(), Trainer(inputs.examples), settings)
             _train(watches, devices, range(len(inputs.examples)))
-        finally:
+            if group.HasField("training_task"):
+                backend.wait_for_end(group.training_task, _END_SECONDS)
+        except BaseException:
             # The population is free for the next run.
-            for watch in watches:
-                backend.cancel(watch.task)
+            with contextlib.suppress(RoundError):
+                backend.cancel([watch.task for watch in watches])
+            raise
+        # An evaluation goes on as long as it is let.
+        backend.cancel([watch.task for watch in watches])
         phases["rounds"] = time.monotonic() - begin
     return Results(
         settings={
@@ -192,16 +215,17 @@ def run(backend: Backend, mix: Mapping[behaviour.Behaviour, float]) -> Results:
 
 def main(arguments: list[str]) -> None:
     """Runs the rounds and writes the report."""
-    if arguments:
-        raise errors.UsageError(f"expected flags only, found {arguments[0]}")
+    if arguments not in ([], ["check"]):
+        raise errors.UsageError(f"expected nothing or check beside flags, found {' '.join(arguments)}")
     try:
         mix = behaviour.parse_mix(_BEHAVIOURS.value)
     except ValueError as error:
         raise errors.UsageError(f"--behaviours: {error}") from error
-    # As Bazel calls it, paths are the caller's.
-    os.chdir(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
-    results = run(Backend(Path(_BACKEND.value)), mix)
-    Path(_REPORT.value).write_text(report.render(results), encoding="utf-8")
+    _check_inputs()
+    if arguments:
+        return
+    results = run(Backend(_CACHE / "local_backend"), mix)
+    (_CACHE / "federated_round.html").write_text(report.render(results), encoding="utf-8")
     print(report.text(results))
 
 

@@ -263,8 +263,7 @@ class SpannerTest {
     String free = "SELECT shard FROM " + slots + " WHERE active < capacity AND " + of.formatted(1, 2, 3, 4);
     String take = "UPDATE " + slots + " SET active = active + 1 WHERE active < capacity AND shard = $1 AND " + of.formatted(2, 3, 4, 5);
     String report = "UPDATE assignment SET status = $1, status_time = $2 WHERE status = $3 AND " + of.formatted(4, 5, 6, 7)
-        + " AND session_id = $8 AND NOT EXISTS (SELECT 1 FROM iteration WHERE status = $9 AND " + of.formatted(10, 11, 12, 13)
-        + ") RETURNING shard";
+        + " AND session_id = $8 RETURNING shard";
     String history = "INSERT INTO assignment_status_history (population_name, task_id, iteration_id, attempt_id, session_id, status_id,"
         + " status, created_time) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     String insert = """

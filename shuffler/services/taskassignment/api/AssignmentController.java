@@ -9,6 +9,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Assignments;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationKey;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.IterationStatus;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iterations;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.TaskKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.api.CorrelationId;
@@ -119,17 +120,20 @@ public final class AssignmentController {
     // A message with nothing but defaults has no bytes.
     ReportResultRequest.Result result = request == null ? ReportResultRequest.Result.UNKNOWN : request.getResult();
     Optional<AssignmentStatus> reported = status(result);
+    boolean completed = reported.equals(Optional.of(AssignmentStatus.LOCAL_COMPLETED));
+    Optional<Iteration> wanted =
+        completed ? iterations.find(iteration).filter(found -> found.status() != IterationStatus.CANCELED) : Optional.empty();
+    if (completed && wanted.isEmpty()) {
+      return ResponseEntity.notFound().build();
+    }
     // What is there now, whether this report or an earlier one brought it there.
     Optional<AssignmentStatus> status =
         reported.filter(now -> assignments.report(key, now, clock.instant())).or(() -> assignments.status(key));
-    boolean completed = reported.equals(Optional.of(AssignmentStatus.LOCAL_COMPLETED));
     if (status.isEmpty() || completed && status.get() != AssignmentStatus.LOCAL_COMPLETED) {
       return ResponseEntity.notFound().build();
     }
     ReportResultResponse.Builder response = ReportResultResponse.newBuilder();
-    if (completed) {
-      response.setUploadInstruction(upload(key));
-    }
+    wanted.ifPresent(found -> response.setUploadInstruction(upload(key, found)));
     sample.stop(meters.timer("report-result", "population", population, "result", result.name()));
     return ResponseEntity.ok(response.build());
   }
@@ -173,9 +177,9 @@ public final class AssignmentController {
     return Resource.newBuilder().setUri(blobs.downloadUrl(name, lifetime).url().toString()).setCompressionFormat(GZIP).build();
   }
 
-  private UploadInstruction upload(AssignmentKey key) {
-    long result = iterations.find(key.iteration()).orElseThrow().settings().result();
-    SignedUrl url = blobs.uploadUrl(layout.upload(key.iteration().task(), result, key.session()), lifetimes.upload());
+  private UploadInstruction upload(AssignmentKey key, Iteration iteration) {
+    BlobName name = layout.upload(iteration.key().task(), iteration.settings().result(), key.session());
+    SignedUrl url = blobs.uploadUrl(name, lifetimes.upload());
     return UploadInstruction.newBuilder()
         .setUploadLocation(url.url().toString())
         .putAllExtraRequestHeaders(url.headers())

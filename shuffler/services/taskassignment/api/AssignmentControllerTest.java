@@ -225,14 +225,15 @@ class AssignmentControllerTest {
     Iteration iteration = collecting(TRAINING, 5);
     TaskAssignment working = assigned();
     TaskAssignment failing = assigned();
+    TaskAssignment uploading = assigned();
+    assertThat(report(uploading.getSelfUri(), ReportResultRequest.Result.COMPLETED).statusCode()).isEqualTo(200);
     service.iterations.cancel(iteration.key().task(), Instant.now());
     assertThat(rejection("some population", "15")).isEqualTo(RejectionReason.Enum.NO_ACTIVE_TASK_EXISTS + " 86400-172800");
     assertThat(report(working.getSelfUri(), ReportResultRequest.Result.COMPLETED).statusCode()).isEqualTo(404);
     assertThat(report(failing.getSelfUri(), ReportResultRequest.Result.FAILED).statusCode()).isEqualTo(200);
-    for (TaskAssignment assignment : List.of(working, failing)) {
-      assertThat(service.assignments.status(new AssignmentKey(iteration.key(), assignment.getAssignmentId())))
-          .contains(AssignmentStatus.ASSIGNED);
-    }
+    assertThat(report(uploading.getSelfUri(), ReportResultRequest.Result.COMPLETED).statusCode()).isEqualTo(404);
+    assertThat(service.assignments.status(new AssignmentKey(iteration.key(), working.getAssignmentId())))
+        .contains(AssignmentStatus.ASSIGNED);
   }
 
   private String rejection(String population, String version) {
