@@ -7,7 +7,6 @@
 set -euo pipefail
 caller=$(pwd -P)
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-checkout=$(pwd -P)
 # shellcheck source=SCRIPTDIR/backend_session.sh
 source ./scripts/backend_session.sh
 

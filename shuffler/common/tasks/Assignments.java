@@ -8,6 +8,7 @@ import java.util.TreeMap;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.LongStream;
 import org.springframework.jdbc.core.simple.JdbcClient;
 
 /** The assignments of iterations: what devices were asked to do and how far they came. */
@@ -30,6 +31,7 @@ public final class Assignments {
 
   // A transaction moves any number; a statement names no more than this. Spanner takes 950 parameters.
   private static final int MOST_IN_A_STATEMENT = 500;
+  private static final List<Long> SHARDS = LongStream.range(0, Iterations.MOST_SHARDS).boxed().toList();
 
   private final Database database;
 
@@ -39,23 +41,22 @@ public final class Assignments {
 
   /** Makes an assignment. However many ask at the same time, there are never more active ones than the iteration allows. */
   public Outcome assign(AssignmentKey key, String correlationId, Instant now) {
-    while (true) {
-      // Outside of the transaction, which on Spanner would lose against every other one that takes a slot, whatever its shard.
-      List<Long> free = database.query(client -> client
-          .sql("SELECT shard FROM assignment_slots WHERE active < capacity AND " + Rows.OF_ITERATION)
-          .params(Rows.parameters(key.iteration()))
-          .query(Long.class)
-          .list());
-      if (free.isEmpty()) {
-        return Outcome.FULL;
-      }
+    // Most shards have room until an iteration is nearly full. A small iteration has fewer shards.
+    List<Long> free = SHARDS;
+    while (!free.isEmpty()) {
       long shard = free.get(ThreadLocalRandom.current().nextInt(free.size()));
       try {
         return database.transact(client -> assign(client, key, shard, correlationId, now));
       } catch (ShardFullException lost) {
-        // Others were faster; perhaps there is another one.
+        // Outside of the transaction, which on Spanner would lose against every other one that takes a slot, whatever its shard.
+        free = database.query(client -> client
+            .sql("SELECT shard FROM assignment_slots WHERE active < capacity AND " + Rows.OF_ITERATION)
+            .params(Rows.parameters(key.iteration()))
+            .query(Long.class)
+            .list());
       }
     }
+    return Outcome.FULL;
   }
 
   /** What was done in its transaction must not have happened. */

@@ -17,7 +17,7 @@ import org.springframework.jdbc.core.simple.JdbcClient;
 /** The iterations of tasks. */
 public final class Iterations {
   /** Devices that check in at the same time wait for the same row only within a shard. */
-  private static final long MOST_SHARDS = 16;
+  static final long MOST_SHARDS = 16;
 
   // Written for those who read the tables; no service reads it.
   private static final Duration EXPIRES_AFTER = Duration.ofHours(1);

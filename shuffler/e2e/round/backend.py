@@ -102,7 +102,7 @@ class Backend:
         Raises:
             RoundError: task management does not answer.
         """
-        return GetTaskByIdResponse.FromString(self._ask("GET", self._task(task, "get"))).task.status
+        return int(GetTaskByIdResponse.FromString(self._ask("GET", self._task(task, "get"))).task.status)
 
     def wait_for_end(self, task: Task, seconds: float) -> None:
         """Waits until a task is completed.

@@ -70,17 +70,17 @@ def _check_inputs() -> None:
     own = [_MODEL.value, _CONFIG.value, _EXAMPLES.value]
     if any(own) and not all(own):
         raise errors.UsageError("expected --saved_model, --task_config and --examples together, or none of them")
-    if _EXAMPLES.value and not _own_examples():
+    if _EXAMPLES.value and not _own_examples(_EXAMPLES.value):
         raise errors.UsageError(f"--examples: expected *.tfrecord files, found none in {_EXAMPLES.value}")
 
 
-def _own_examples() -> list[Path]:
-    return sorted(Path(_EXAMPLES.value).glob("*.tfrecord"))
+def _own_examples(folder: str) -> list[Path]:
+    return sorted(Path(folder).glob("*.tfrecord"))
 
 
 def _inputs(folder: Path) -> Inputs:
-    if _MODEL.value:
-        return Inputs(_MODEL.value, Path(_CONFIG.value), _own_examples())
+    if _MODEL.value and _CONFIG.value and _EXAMPLES.value:
+        return Inputs(_MODEL.value, Path(_CONFIG.value), _own_examples(_EXAMPLES.value))
     data = runfile("SCIKIT_LEARN") / digits.FILE
     model, config = folder / "model.keras", folder / "config.pbtxt"
     default_task.write_model(model, _SEED.value)

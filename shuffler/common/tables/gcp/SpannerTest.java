@@ -272,7 +272,7 @@ class SpannerTest {
         SELECT population_name, task_id, iteration_id, attempt_id, $1, $2, $3, CAST($4 AS timestamptz),
             CAST($5 AS timestamptz), $6
         FROM iteration WHERE status = $7 AND\s""" + of.formatted(8, 9, 10, 11);
-    spanner.putPartialStatementResult(StatementResult.query(Statement.of(free), rows("shard", TypeCode.INT64, "5")));
+    spanner.putPartialStatementResult(StatementResult.query(Statement.of(free), rows("shard", TypeCode.INT64)));
     spanner.putPartialStatementResult(StatementResult.update(Statement.of(take), 1));
     spanner.putPartialStatementResult(StatementResult.update(Statement.of(insert), 1));
     spanner.putPartialStatementResult(StatementResult.update(Statement.of(history), 1));
@@ -282,12 +282,18 @@ class SpannerTest {
     Assignments assignments = new Assignments(database);
 
     assertThat(assignments.assign(KEY, "correlation", Instant.EPOCH)).isEqualTo(Assignments.Outcome.ASSIGNED);
-    assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(free, insert, history, take);
-    assertThat(statements().get(1).getParamTypesMap().values())
+    assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(insert, history, take);
+    assertThat(statements().get(0).getParamTypesMap().values())
         .extracting(Type::getCode)
         .containsOnly(TypeCode.STRING, TypeCode.INT64, TypeCode.TIMESTAMP);
-    assertThat(statements().get(1).getParams().getFieldsOrThrow("p4").getStringValue()).isEqualTo("1970-01-01T00:00:00Z");
+    assertThat(statements().get(0).getParams().getFieldsOrThrow("p4").getStringValue()).isEqualTo("1970-01-01T00:00:00Z");
     assertThat(spanner.countRequestsOfType(CommitRequest.class)).isEqualTo(1);
+
+    spanner.clearRequests();
+    spanner.putPartialStatementResult(StatementResult.update(Statement.of(take), 0));
+    assertThat(assignments.assign(KEY, "correlation", Instant.EPOCH)).isEqualTo(Assignments.Outcome.FULL);
+    assertThat(statements()).extracting(ExecuteSqlRequest::getSql).containsExactly(insert, history, take, free);
+    assertThat(spanner.countRequestsOfType(CommitRequest.class)).isZero();
 
     spanner.clearRequests();
     assertThat(assignments.report(KEY, AssignmentStatus.LOCAL_COMPLETED, Instant.EPOCH)).isTrue();

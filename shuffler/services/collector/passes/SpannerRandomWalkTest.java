@@ -3,7 +3,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.p
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.gcp.testing.SpannerServer;
 
 /** Random walks on a server that speaks Spanner's protocol. */
-class SpannerRandomWalkTest extends RandomWalks {
+class SpannerRandomWalkTest extends CollectorWalks {
   SpannerRandomWalkTest() {
     super(new SpannerServer(), 2);
   }

@@ -3,7 +3,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.taskschedul
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.PostgresServer;
 
 /** Random walks on a real PostgreSQL. */
-class PostgresRandomWalkTest extends RandomWalks {
+class PostgresRandomWalkTest extends SchedulerWalks {
   PostgresRandomWalkTest() {
     super(new PostgresServer(), 4);
   }

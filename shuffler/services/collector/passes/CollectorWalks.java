@@ -1,7 +1,6 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.collector.passes;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messages.Message;
@@ -10,6 +9,7 @@ import com.google.ondevicepersonalization.federatedcompute.shuffler.common.messa
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Processes;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.RandomWalks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentKey;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.AssignmentStatus;
@@ -31,57 +31,32 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
-import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.DynamicTest;
-import org.junit.jupiter.api.TestFactory;
-import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.api.extension.RegisterExtension;
-import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Random walks of a whole backend around two collectors that may crash at any effect: devices, aggregator, model updater and scheduler do
  * what they may do, in any order, twice, late or not at all. After each step the tables must make sense; at the end everything must come to
  * its end.
  *
- * <p>A walk is named by its seed. WALK_SEED in the environment names the first one, WALK_COUNT says how many there are, each on a database
- * of its own. In every third walk the locks exclude nobody, as after a pause of a process that is longer than its lease.
+ * <p>Each walk has a database of its own. In every third walk the locks exclude nobody, as after a pause of a process that is longer than its
+ * lease.
  */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
-abstract class RandomWalks {
-  private static final int STEPS = 150;
-  private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
-
-  private final long walks;
-  @RegisterExtension final TestServer server;
-
-  @TempDir Path folder;
-
+abstract class CollectorWalks extends RandomWalks {
   /**
    * Walks on an adapter of the tables.
    *
    * @param walks how many, if WALK_COUNT does not say it
    */
-  RandomWalks(TestServer server, long walks) {
-    this.server = server;
-    this.walks = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", Long.toString(walks)));
+  CollectorWalks(TestServer server, long walks) {
+    super(server, 150, walks);
   }
 
-  @TestFactory
-  Stream<DynamicTest> walks() {
-    return LongStream.range(FIRST, FIRST + walks).mapToObj(seed -> dynamicTest("seed " + seed, () -> {
-      try (Walk walk = new Walk(server, folder, seed)) {
-        for (int step = 0; step < STEPS; step++) {
-          walk.step();
-          walk.check();
-        }
-        walk.finish();
-        System.out.println("seed " + seed + ": " + walk);
-      }
-    }));
+  @Override
+  protected RandomWalks.Walk begin(TestServer server, Path folder, long seed) throws IOException {
+    return new Walk(server, folder, seed);
   }
 
-  private static final class Walk implements AutoCloseable {
+  private static final class Walk implements RandomWalks.Walk {
     private final Random random;
     private final TestBackend backend;
     private final Crashes crashes = new Crashes();
@@ -144,7 +119,8 @@ abstract class RandomWalks {
       }
     }
 
-    void step() {
+    @Override
+    public void step() {
       if (random.nextInt(6) == 0) {
         crashes.arm(random.nextInt(40));
       }
@@ -276,7 +252,8 @@ abstract class RandomWalks {
     }
 
     /** What holds at any time. */
-    void check() {
+    @Override
+    public void check() {
       checkHistory("assignment", "session_id", "COALESCE(row.batch_id, '')", "COALESCE(history.batch_id, '')", Set.of(
           "0", "0 1", "1 2", "2 2", "2 104", "0 102", "0 151", "1 152"));
       checkHistory("iteration", "iteration_id", "row.aggregation_level", "history.aggregation_level", Set.of(
@@ -353,7 +330,8 @@ abstract class RandomWalks {
     }
 
     /** Nothing crashes any more, and everybody does their work: then the iteration comes to its end, whatever has been. */
-    void finish() throws Exception {
+    @Override
+    public void finish() throws Exception {
       crashes.disarm();
       processes.restart(0);
       processes.restart(1);

@@ -1,13 +1,13 @@
 package com.google.ondevicepersonalization.federatedcompute.shuffler.taskscheduler.passes;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.BlobName;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.blobs.Blobs;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.Database;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Crashes;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.Processes;
+import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.RandomWalks;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tables.testing.TestServer;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.ActiveTaskException;
 import com.google.ondevicepersonalization.federatedcompute.shuffler.common.tasks.Iteration;
@@ -34,57 +34,29 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
-import java.util.stream.LongStream;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.DynamicTest;
-import org.junit.jupiter.api.TestFactory;
-import org.junit.jupiter.api.TestInstance;
-import org.junit.jupiter.api.extension.RegisterExtension;
-import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Random walks around two schedulers that may crash at any effect: task builder, collector and model updater do what they may do, in any
- * order. After each step the tables and blobs must make sense; at the end every task must come to its end.
- *
- * <p>A walk is named by its seed. WALK_SEED in the environment names the first one, WALK_COUNT says how many there are, each on databases
- * of its own.
+ * order. After each step the tables and blobs must make sense; at the end every task must come to its end. Each walk has databases of its
+ * own.
  */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
-abstract class RandomWalks {
-  private static final int STEPS = 120;
-  private static final long FIRST = Long.parseLong(System.getenv().getOrDefault("WALK_SEED", "1"));
-
-  private final long walks;
-  @RegisterExtension final TestServer server;
-
-  @TempDir Path folder;
-
+abstract class SchedulerWalks extends RandomWalks {
   /**
    * Walks on an adapter of the tables.
    *
    * @param walks how many, if WALK_COUNT does not say it
    */
-  RandomWalks(TestServer server, long walks) {
-    this.server = server;
-    this.walks = Long.parseLong(System.getenv().getOrDefault("WALK_COUNT", Long.toString(walks)));
+  SchedulerWalks(TestServer server, long walks) {
+    super(server, 120, walks);
   }
 
-  @TestFactory
-  Stream<DynamicTest> walks() {
-    return LongStream.range(FIRST, FIRST + walks).mapToObj(seed -> dynamicTest("walk " + seed, () -> {
-      try (Walk walk = new Walk(server, folder, seed)) {
-        for (int step = 0; step < STEPS; step++) {
-          walk.step();
-          walk.check();
-        }
-        walk.finish();
-        walk.check();
-        System.out.println("walk " + seed + ": " + walk);
-      }
-    }));
+  @Override
+  protected RandomWalks.Walk begin(TestServer server, Path folder, long seed) throws IOException {
+    return new Walk(server, folder, seed);
   }
 
-  private static final class Walk implements AutoCloseable {
+  private static final class Walk implements RandomWalks.Walk {
     private final Random random;
     private final Crashes crashes = new Crashes();
     private final TestBackend backend;
@@ -114,7 +86,8 @@ abstract class RandomWalks {
           backend.database);
     }
 
-    void step() {
+    @Override
+    public void step() {
       if (random.nextInt(3) == 0) {
         crashes.arm(random.nextInt(30));
       }
@@ -207,7 +180,8 @@ abstract class RandomWalks {
     }
 
     /** What holds at any time. */
-    void check() {
+    @Override
+    public void check() {
       checkHistory("task", "population_name, task_id", 0, Set.of("2", "2 0", "2 1", "2 101", "0 1", "0 101", "0 102"));
       checkHistory("iteration", "population_name, task_id, iteration_id, attempt_id", 1, Set.of(
           "0", "0 1", "1 4", "4 50", "50 51", "0 101", "1 101", "4 101", "0 102", "1 102", "4 102"));
@@ -291,7 +265,8 @@ abstract class RandomWalks {
     }
 
     /** Nothing crashes any more, and everybody does their work: then all tasks come to their end, whatever has been. */
-    void finish() {
+    @Override
+    public void finish() {
       crashes.disarm();
       processes.restart(0);
       processes.restart(1);
