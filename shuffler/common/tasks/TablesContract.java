@@ -308,7 +308,8 @@ abstract class TablesContract {
     iterations.move(iteration, IterationStatus.AGGREGATING, 1, NOW);
     assertThat(assignments.assign(new AssignmentKey(iteration.key(), "a"), "c", NOW)).isEqualTo(Assignments.Outcome.NOT_COLLECTING);
     assertThat(column("SELECT SUM(active) FROM assignment_slots", Map.of())).containsExactly(0L);
-    assertThat(assignments.assign(new AssignmentKey(IterationKey.of("p", 9, 9), "a"), "c", NOW)).isEqualTo(Assignments.Outcome.FULL);
+    assertThat(assignments.assign(new AssignmentKey(IterationKey.of("p", 9, 9), "a"), "c", NOW))
+        .isEqualTo(Assignments.Outcome.NOT_COLLECTING);
   }
 
   @Test

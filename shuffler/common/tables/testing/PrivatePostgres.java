@@ -2,6 +2,7 @@ package com.google.ondevicepersonalization.federatedcompute.shuffler.common.tabl
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
@@ -15,6 +16,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -29,6 +31,9 @@ import org.junit.jupiter.api.extension.ExtensionContext;
  */
 public final class PrivatePostgres implements AutoCloseable, AfterAllCallback {
   private static final Duration START = Duration.ofSeconds(60);
+  private static final int FIRST_PORT = 10_000;
+  // Linux' default, of net.ipv4.ip_local_port_range.
+  private static final int FIRST_OF_KERNEL = 32_768;
 
   private final Path folder;
   private final int port;
@@ -130,12 +135,17 @@ public final class PrivatePostgres implements AutoCloseable, AfterAllCallback {
     return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile())).start();
   }
 
-  /** A port of the loopback interface on which nobody listens. */
+  /** A port of the loopback interface on which nobody listens; below those that the kernel gives to connections, so that none takes it. */
   public static int freePort() {
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      return socket.getLocalPort();
-    } catch (IOException problem) {
-      throw new UncheckedIOException(problem);
+    while (true) {
+      int port = ThreadLocalRandom.current().nextInt(FIRST_PORT, FIRST_OF_KERNEL);
+      try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+        return socket.getLocalPort();
+      } catch (BindException taken) {
+        // Another one.
+      } catch (IOException problem) {
+        throw new UncheckedIOException(problem);
+      }
     }
   }
 }
