@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DynamicTest;
@@ -205,7 +206,7 @@ class BadInputTest {
     RawHttp.Answer answer = RawHttp.send(port, request);
 
     if (answer.status() >= 500) {
-      throw new AssertionError(what + " -> " + answer + "\n" + String.join("\n", service.linesAfter(logged)));
+      throw new AssertionError(what + " -> " + answer + "\n" + String.join("\n", service.linesAfter(logged, ServiceProcess.REQUEST_ENDED)));
     }
     if (answer.status() >= 400) {
       assertThat(answer.body().length()).as(what + " -> " + answer.body()).isLessThanOrEqualTo(LONGEST_BODY);
@@ -216,11 +217,13 @@ class BadInputTest {
     }
     // What is no request, and what asks for the state of the server, may leave no line: the line of another request ends the wait.
     int expected = 1;
+    Predicate<String> last = ServiceProcess.REQUEST_ENDED;
     if (answer.status() == 0 || shown(request).matches("[A-Za-z]+ (\\*|/(healthz|ready|actuator)).*")) {
       RawHttp.send(port, Request.of("GET", "/marker", PROTOBUF, EMPTY).bytes());
       expected = 2;
+      last = line -> line.contains(" GET /marker ");
     }
-    List<String> lines = service.linesAfter(logged);
+    List<String> lines = service.linesAfter(logged, last);
     assertThat(lines).as(what + " -> " + answer).hasSizeBetween(1, answer.status() < 400 ? 9 : expected).allSatisfy(line -> assertThat(line)
         .hasSizeLessThan(LONGEST_LINE)
         .contains(" INFO ")

@@ -21,7 +21,8 @@ import java.util.regex.Pattern;
 final class ServiceProcess implements AutoCloseable {
   private static final Duration START = Duration.ofMinutes(3);
   private static final Duration LINE = Duration.ofSeconds(30);
-  private static final Predicate<String> REQUEST_ENDED = Pattern.compile("api\\.(CorrelationId|RefusedRequests) +: ").asPredicate();
+  /** The line that is logged at the end of any request. */
+  static final Predicate<String> REQUEST_ENDED = Pattern.compile("api\\.(CorrelationId|RefusedRequests) +: ").asPredicate();
 
   private final String name;
   private final Path errors;
@@ -92,11 +93,11 @@ final class ServiceProcess implements AutoCloseable {
     }
   }
 
-  /** Waits for the line that is logged at the end of a request, and returns all that are new; none if it does not come. */
-  List<String> linesAfter(int before) throws InterruptedException {
+  /** Waits for the last line that is expected, and returns all that are new; none if it does not come. */
+  List<String> linesAfter(int before, Predicate<String> last) throws InterruptedException {
     Instant end = Instant.now().plus(LINE);
     synchronized (log) {
-      while (log.stream().skip(before).noneMatch(REQUEST_ENDED) && process.isAlive() && Instant.now().isBefore(end)) {
+      while (log.stream().skip(before).noneMatch(last) && process.isAlive() && Instant.now().isBefore(end)) {
         log.wait(200);
       }
       return List.copyOf(log.subList(before, log.size()));
