@@ -102,11 +102,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _training(goal: int, rounds: int, *, adam: bool = False, noise: float = 0.0) -> Training:
+def _training(goal: int, rounds: int, *, noise: float = 0.0) -> Training:
+    # Without Adam, whose first steps are as large for a gradient that is nearly nothing, and so for its rounding: plans_test.py has it.
     return Training(
         algorithm=Algorithm.FED_AVG,
-        client=Optimization(adam, 0.01 if adam else 0.1),
-        server=Optimization(adam, 0.05 if adam else 0.5),
+        client=Optimization(adam=False, learning_rate=0.1),
+        server=Optimization(adam=False, learning_rate=0.5),
         batch_size=20,
         max_batches=-1,
         report_goal=goal,
@@ -117,7 +118,6 @@ def _training(goal: int, rounds: int, *, adam: bool = False, noise: float = 0.0)
 
 def _config(path: Path, population: str, training: Training, *, second_kind: bool = False) -> Path:
     """Writes the TaskConfig that asks for TRAINING."""
-    kind = "ADAM" if training.client.adam else "SGD"
     path.write_text(
         f"""
         population_name: "{population}"
@@ -129,9 +129,9 @@ def _config(path: Path, population: str, training: Training, *, second_kind: boo
         federated_learning {{
           learning_process {{
             type: FED_AVG
-            client_optimizer: {kind}
+            client_optimizer: SGD
             client_learning_rate: {training.client.learning_rate}
-            server_optimizer: {kind}
+            server_optimizer: SGD
             server_learning_rate: {training.server.learning_rate}
             runtime_config {{ report_goal: {training.report_goal} over_selection_rate: 3 }}
           }}
@@ -187,7 +187,7 @@ class _Devices:
 def test_rounds_equal_plain_federated_averaging(
     backend: Backend, clients: list[reference.Client], examples: list[Path], model: Path, tmp_path: Path, second_kind: bool
 ) -> None:
-    training = _training(goal=6, rounds=2, adam=second_kind)
+    training = _training(goal=6, rounds=2)
     config = _config(tmp_path / "config", f"plain-{second_kind}".lower(), training, second_kind=second_kind)
     task = backend.build(str(model), config, "--skip_flex_ops_check", "--skip_dp_aggregator").training_task
     devices = _Devices(backend, task.population_name, examples)
