@@ -114,7 +114,7 @@ def _check(first: bazel.Workspace, copy: bazel.Workspace, bases: _Bases, mirrors
     asked = [request for request in bases.server.requests()[before:] if request.startswith("GET ") and "/blobs/" in request]
     blobs = {blob.digest for artifact in (bases.java, bases.python) for blob in artifact.blobs}
     fetched = [request.split()[1].rpartition("/")[2] for request in asked]
-    # Once, and once more if Bazel begins a fetch anew, as it does when memory is short; never by an action.
+    # Once, as a rule. Two runs have seen blobs asked for twice; why is not known yet. Perhaps Bazel began the fetch anew.
     wrong = {digest: fetched.count(digest) for digest in sorted(blobs | set(fetched)) if fetched.count(digest) not in (1, 2)}
     _expect("the blobs of the bases were fetched, and nothing else", blobs == set(fetched) and not wrong, wrong)
 

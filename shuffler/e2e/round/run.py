@@ -99,18 +99,17 @@ class _Watch:
         self._backend = backend
         self._last = time.monotonic()
 
-    def step(self, devices: Population) -> bool:
-        """Whether another iteration is done."""
+    def step(self, devices: Population) -> None:
+        """Takes in the next iteration, if it is done."""
         iteration = len(self.rounds) + 1
         found = self._backend.metrics(self.task, iteration)
         if found is None:
-            return False
+            return
         number = self.task.task_id
         uploads = sum(item.task == number and item.iteration == iteration for item in list(devices.results.contributions))
         now = time.monotonic()
         self.rounds.append(Round(iteration, uploads, found, now - self._last))
         self._last = now
-        return True
 
     def done(self) -> bool:
         """Whether there are as many as are wanted."""
